@@ -1,0 +1,56 @@
+"""Everything an operator may set, read once per process from `AUTODEBIT_*` variables.
+
+`docs/settings.md` is this file as a table; a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One instance per process; `dev` sets the variables for the processes it starts."""
+
+    model_config = SettingsConfigDict(env_prefix="AUTODEBIT_", frozen=True)
+
+    environment: Literal["dev", "production"] = Field(
+        default="production", description="`dev` prints logs for people; everything else is the same."
+    )
+    database_url: str = Field(description="PostgreSQL, as `postgresql+asyncpg://user:password@host:port/database`.")
+    temporal_address: str = Field(description="Temporal's frontend, `host:port`.")
+    temporal_namespace: str = Field(default="default", description="Temporal namespace of the agreements.")
+    public_url: str = Field(
+        default="http://127.0.0.1:8000",
+        description="Our own address as customers' browsers and providers reach it: return and notification URLs.",
+    )
+    vault_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        description="Comma-separated Fernet keys of the vault, newest first: the first seals, all open."
+    )
+    vault_hash_key: SecretStr = Field(description="Key of the hash by which sealed tokens are found; never rotated.")
+    database_pool: int = Field(default=20, ge=1, description="Connections to PostgreSQL per process.")
+    worker_health_port: int | None = Field(default=None, description="Port of the worker's `/readyz`; none by default.")
+    charge_concurrency: int = Field(
+        default=50, ge=1, description="Gateway calls under way at once, per worker process."
+    )
+    provider_timeout: timedelta = Field(
+        default=timedelta(seconds=12), description="Longest wait for a provider's answer (seconds or ISO 8601)."
+    )
+    test_clock_provider_timeout: timedelta = Field(
+        default=timedelta(seconds=2),
+        description="The same for agreements on a test clock, which stands still meanwhile.",
+    )
+    webhook_backoff_scale: float = Field(
+        default=1.0, gt=0, le=1, description="Multiplies the waits between webhook attempts; below 1 for tests only."
+    )
+    sweep_interval: timedelta = Field(
+        default=timedelta(seconds=30), description="How often work left behind by a crash is looked for."
+    )
+
+    @field_validator("vault_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        return tuple(key.strip() for key in value.split(",")) if isinstance(value, str) else value
