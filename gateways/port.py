@@ -1,0 +1,219 @@
+"""The one small port behind which every provider stands.
+
+A connector speaks its provider's wire protocol and maps what comes back to the verdicts below. It never raises for what
+a provider does: a time-out, a 5xx, an unreadable or wrongly signed answer is `Verdict.UNKNOWN`, never a failure and
+never a success (design promise 2). It keeps no state and takes no decisions; retries belong to the agreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+
+from agreements.declines import Decline
+from agreements.money import Money
+
+
+class Verdict(StrEnum):
+    """What is known after one call."""
+
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    PROCESSING = "processing"
+    """The provider has it and has not decided yet."""
+    CANCELED = "canceled"
+    NOT_FOUND = "not_found"
+    """The provider answered that it never saw the request."""
+    UNKNOWN = "unknown"
+    """No trustworthy answer: anything may have happened."""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What a provider guarantees; the charging gate follows it."""
+
+    repeat_is_safe: timedelta | None
+    """How long a repeat with the same request id is answered like the first; None: never repeat."""
+    settling_time: timedelta
+    """"Not found" means nothing before this much time has passed since the request was sent."""
+    cancel_unfinished_after: timedelta | None
+    """An attempt still processing after this long is canceled before any new one; None: it ends by itself."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A merchant's account at a provider, with its keys opened from the vault for the length of one call."""
+
+    id: str
+    livemode: bool
+    base_url: str
+    keys: Mapping[str, str] = field(repr=False)
+    sandbox: bool = False
+    """Our own sandbox stands behind `base_url`: test clock headers may be sent."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """The circumstances of one call: how long to wait, and the virtual time of an agreement on a test clock."""
+
+    timeout: timedelta
+    clock: str | None = None
+    now: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A payment credential as the provider issued it. Secrets: only ever stored sealed."""
+
+    access_token: str = field(repr=False)
+    expires_at: datetime | None
+    refresh_token: str | None = field(default=None, repr=False)
+    refresh_expires_at: datetime | None = None
+    label: str | None = None
+    """Masked name of the customer's account, for people."""
+
+
+@dataclass(frozen=True)
+class AuthorizationRequest:
+    """Ask a provider for the page on which the customer agrees. `state` comes back with the customer, unguessable."""
+
+    state: str
+    payment_method: str
+    return_url: str
+    notify_url: str
+    region: str | None
+
+
+@dataclass(frozen=True)
+class AuthorizationAnswer:
+    """`url` with SUCCEEDED; `decline` with DECLINED (the provider cannot offer this method here)."""
+
+    verdict: Verdict
+    url: str | None = None
+    decline: Decline | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class TokenAnswer:
+    """`token` with SUCCEEDED."""
+
+    verdict: Verdict
+    token: Token | None = field(default=None, repr=False)
+    decline: Decline | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class ChargeRequest:
+    """One debit without the customer. `request_id` is the idempotency key, `order_id` stays over a cycle's attempts."""
+
+    request_id: str
+    order_id: str
+    description: str
+    amount: Money
+    payment_method: str
+    token: str = field(repr=False)
+    notify_url: str
+    customer_id: str
+
+
+@dataclass(frozen=True)
+class ChargeAnswer:
+    """`payment_id` is the provider's handle, where it gave one; `decline` with DECLINED.
+
+    `amount` is the amount the provider says it debited, to be compared with ours. `evidence` is the provider's code or
+    the reason nothing is known (`timeout`, `http_500`, `bad_signature`, ...), without personal data.
+    """
+
+    verdict: Verdict
+    payment_id: str | None = None
+    decline: Decline | None = None
+    amount: Money | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class RefundRequest:
+    """Send money back. `request_id` is the idempotency key; repeats with it are safe."""
+
+    request_id: str
+    payment_id: str
+    amount: Money
+    reason: str
+    notify_url: str
+
+
+@dataclass(frozen=True)
+class ReversalAnswer:
+    """Of a cancel or a refund: SUCCEEDED (money is back, or never left), PROCESSING, DECLINED, NOT_FOUND or UNKNOWN."""
+
+    verdict: Verdict
+    reversal_id: str | None = None
+    decline: Decline | None = None
+    evidence: str = ""
+
+
+class NewsKind(StrEnum):
+    """What a provider's message, or a customer who comes back from its page, is about."""
+
+    AUTHORIZATION_CODE = "authorization_code"
+    TOKEN_CREATED = "token_created"  # noqa: S105
+    TOKEN_CANCELED = "token_canceled"  # noqa: S105
+    PAYMENT = "payment"
+    REFUND = "refund"
+
+
+@dataclass(frozen=True)
+class News:
+    """A verified message. Which fields are set depends on `kind`; `code` and `token` are secrets."""
+
+    kind: NewsKind
+    dedupe_key: str
+    """Equal for repeats of the same message; carries no secret in clear."""
+    authorization_state: str | None = None
+    code: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    request_id: str | None = None
+    payment_id: str | None = None
+    verdict: Verdict | None = None
+    amount: Money | None = None
+    decline: Decline | None = None
+    reason: str | None = None
+
+
+class Gateway(Protocol):
+    """A provider. Every method makes exactly one HTTP call and returns within `call.timeout`."""
+
+    name: str
+    traits: Traits
+
+    async def authorize(self, account: Account, request: AuthorizationRequest, call: Call) -> AuthorizationAnswer:
+        """Asks for the customer's page. Safe to repeat: an unused page simply expires."""
+
+    async def exchange(self, account: Account, payment_method: str, code: str, call: Call) -> TokenAnswer:
+        """Turns the single-use code of an authorization into a token. PROCESSING: repeat later."""
+
+    async def refresh(self, account: Account, payment_method: str, refresh_token: str, call: Call) -> TokenAnswer:
+        """Gets a new token before the old one expires. A lost answer is repeated at once with the same token."""
+
+    async def charge(self, account: Account, request: ChargeRequest, call: Call) -> ChargeAnswer:
+        """Debits. Only ever called for an attempt whose row says `sent`."""
+
+    async def inquire(self, account: Account, request_id: str, call: Call) -> ChargeAnswer:
+        """Asks what became of a debit. Moves no money."""
+
+    async def cancel(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+        """Ends a debit that is unfinished, or gives it back in full while the provider's window is open."""
+
+    async def refund(self, account: Account, request: RefundRequest, call: Call) -> ReversalAnswer:
+        """Gives back all or part of a successful debit."""
+
+    async def inquire_refund(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+        """Asks what became of a refund."""
+
+    async def revoke(self, account: Account, token: str, call: Call) -> ReversalAnswer:
+        """Ends the customer's authorization. SUCCEEDED also when the provider no longer knows the token."""
