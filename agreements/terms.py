@@ -1,0 +1,131 @@
+"""The terms a payer consented to: what may be debited, how often, from when, until when.
+
+Shapes and field limits only; what fields must say together is in `agreements/problems.py`, and the dates they produce in
+`agreements/schedule.py`. Vocabulary: design §4 and gateways/ottu.md §2.2.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
+
+from agreements.money import Money
+
+
+class AgreementType(StrEnum):
+    RECURRING = "recurring"
+    INSTALLMENT = "installment"
+    UNSCHEDULED = "unscheduled"
+    EVENT_BASED = "event_based"
+    OTHER = "other"
+
+
+class Frequency(StrEnum):
+    IRREGULAR = "irregular"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    SEMI_MONTHLY = "semi_monthly"
+    MONTHLY = "monthly"
+    QUARTERLY = "quarterly"
+    SEMI_ANNUALLY = "semi_annually"
+    YEARLY = "yearly"
+    OTHER = "other"
+    """Every `cycle_interval_days` days."""
+
+
+class AmountVariability(StrEnum):
+    FIXED = "fixed"
+    VARIABLE = "variable"
+
+
+class Roll(StrEnum):
+    """Where a due date goes when it falls on a holiday or a weekend."""
+
+    NONE = "none"
+    FOLLOWING = "following"
+    PRECEDING = "preceding"
+    MODIFIED_FOLLOWING = "modified_following"
+
+
+# Names the tz database's folder holds that say nothing about where the payer lives; `localtime` differs per host.
+_NOT_A_PLACE = {"localtime", "Factory", "posixrules"}
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones() - _NOT_A_PLACE)
+
+
+def _known_zone(name: str) -> str:
+    if name not in _zones():
+        raise ValueError(f"{name!r} is not an IANA time zone (for example Asia/Manila)")
+    return name
+
+
+def _calendar_date(value: Any) -> Any:
+    # pydantic alone would also take a Unix time or a midnight timestamp for a date.
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise ValueError("a date is written YYYY-MM-DD")
+    if not isinstance(value, str | date) or isinstance(value, datetime):
+        raise ValueError("a date is text, written YYYY-MM-DD")
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+CalendarDate = Annotated[date, BeforeValidator(_calendar_date), Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+"""A day without a time. The bounds keep every schedule inside what `datetime` can hold: 999 yearly cycles from 2999."""
+LocalTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$", examples=["09:00"])]
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Seller(_Frozen):
+    """Who sells, as the payer's bank shall see it. Required for installments (gateways/ottu.md §2.2)."""
+
+    name: Annotated[str, Field(min_length=1, max_length=128, pattern=_PRINTABLE)]
+    short_name: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)] | None = None
+    category_code: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)] | None = None
+    """Merchant category code, four digits by ISO 18245."""
+
+
+class BusinessDays(_Frozen):
+    """Which holidays count (`calendar`, a country such as PH) and where a date on one of them goes (`roll`)."""
+
+    calendar: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)] | None = None
+    roll: Roll = Roll.NONE
+
+
+class Terms(_Frozen):
+    """What a payer consented to. `max_amount_per_cycle` is in minor units of `amount`'s currency."""
+
+    type: AgreementType
+    amount: Money | None = None
+    amount_variability: AmountVariability = AmountVariability.FIXED
+    max_amount_per_cycle: Annotated[StrictInt, Field(gt=0, le=10**15)] | None = None
+    frequency: Frequency | None = None
+    cycle_interval_days: Annotated[StrictInt, Field(ge=1, le=366)] | None = None
+    """The minimum gap between debits, and the period itself with `frequency: other`."""
+    payment_processing_day: Annotated[StrictInt, Field(ge=1, le=31)] | None = None
+    start_date: CalendarDate | None = None
+    expiry_date: CalendarDate | None = None
+    """The last day a debit may happen, in `timezone`."""
+    total_cycles: Annotated[StrictInt, Field(ge=1, le=999)] | None = None
+    timezone: TimeZone = "UTC"
+    debit_time: LocalTime = "09:00"
+    business_days: BusinessDays = BusinessDays()
+    seller: Seller | None = None
+
+
+def complete(terms: Terms, today: date) -> Terms:
+    """The terms with the start date filled in. `today` is the day in the terms' zone (`schedule.today`)."""
+    return terms if terms.start_date else terms.model_copy(update={"start_date": today})
