@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from itertools import pairwise
 from typing import NamedTuple
 
 from agreements import schedule
@@ -99,7 +100,7 @@ def _due_dates(terms: Terms) -> Iterator[TermsProblem]:
     if gap is None:
         return
     dates = [schedule.cycle_date(terms, n) for n in range(1, min(last or _CYCLES_CHECKED, _CYCLES_CHECKED) + 1)]
-    for earlier, later in zip(dates, dates[1:], strict=False):
+    for earlier, later in pairwise(dates):
         if (later - earlier).days < gap:
             detail = f"due dates {earlier} and {later} are {(later - earlier).days} days apart, fewer than {gap}"
             yield TermsProblem("/cycle_interval_days", detail)

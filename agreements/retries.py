@@ -1,6 +1,6 @@
 """What follows a decline: another attempt and when, or who has to act.
 
-Sources: payment-rules §2.1 (card schemes), gateways/antom.md §8 (wallets). `docs/retries.md` shows the policy as a table.
+Sources: payment-rules §2.1 (card schemes), gateways/antom.md §8 (wallets). `docs/retries.md` is the policy as a table.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 
@@ -33,8 +32,8 @@ class Action(StrEnum):
 class Decision(BaseModel):
     """What was decided, and everything it was decided from. `at` is the next attempt's instant (UTC) with `retry` only.
 
-    `rule` names the rule that had the last word; `budget_left` is how many more attempts the policy would still allow
-    after the one decided on. `inputs` are the facts, for the record.
+    `rule` names the rule that had the last word. `budget_left` is how many attempts the policy allows after this decline,
+    the one decided on included; 0 where no attempt may follow by itself. `inputs` are the facts, for the record.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,7 +72,7 @@ class Ladder(BaseModel):
 
 
 class RetryPolicy(BaseModel):
-    """Ladders per category and two ceilings over all of them: attempts per charge, and time since it was first tried."""
+    """Ladders per category under two ceilings: attempts per charge, and time since the charge was due."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,35 +90,31 @@ STANDARD = RetryPolicy(
     name="standard",
     max_attempts=7,
     window=timedelta(days=14),
-    ladders=MappingProxyType(
-        {
-            DeclineCategory.INSUFFICIENT_FUNDS: Ladder(rule="insufficient_funds_ladder", waits=_hours(24, 72, 120)),
-            DeclineCategory.LIMIT_EXCEEDED: Ladder(rule="limit_next_local_day", local_days=(1, 2, 4)),
-            DeclineCategory.DO_NOT_HONOR: Ladder(rule="do_not_honor_growing", waits=_hours(24, 48, 96)),
-            DeclineCategory.ISSUER_UNAVAILABLE: Ladder(
-                rule="issuer_unavailable_backoff", waits=_hours(0.25, 1, 6, 24, 48, 72)
-            ),
-        }
-    ),
+    ladders={
+        DeclineCategory.INSUFFICIENT_FUNDS: Ladder(rule="insufficient_funds_ladder", waits=_hours(24, 72, 120)),
+        DeclineCategory.LIMIT_EXCEEDED: Ladder(rule="limit_next_local_day", local_days=(1, 2, 4)),
+        DeclineCategory.DO_NOT_HONOR: Ladder(rule="do_not_honor_growing", waits=_hours(24, 48, 96)),
+        DeclineCategory.ISSUER_UNAVAILABLE: Ladder(
+            rule="issuer_unavailable_backoff", waits=_hours(0.25, 1, 6, 24, 48, 72)
+        ),
+    },
 )
 
-POLICIES: Mapping[str, RetryPolicy] = MappingProxyType({STANDARD.name: STANDARD})
+POLICIES: Mapping[str, RetryPolicy] = {STANDARD.name: STANDARD}
 
 # Categories no waiting heals, whatever the policy.
-_FINAL: Mapping[DeclineCategory, tuple[Action, str]] = MappingProxyType(
-    {
-        DeclineCategory.EXPIRED_CARD: (Action.NEEDS_CUSTOMER, "expired_card_needs_new_credential"),
-        DeclineCategory.LOST_OR_STOLEN: (Action.NEEDS_CUSTOMER, "lost_or_stolen_never_retried"),
-        DeclineCategory.CLOSED_ACCOUNT: (Action.NEEDS_CUSTOMER, "closed_account_never_retried"),
-        DeclineCategory.INVALID_CREDENTIAL: (Action.NEEDS_CUSTOMER, "invalid_credential_needs_new_one"),
-        DeclineCategory.AUTHENTICATION_REQUIRED: (Action.NEEDS_CUSTOMER, "payer_must_authenticate"),
-        DeclineCategory.REVOKED_BY_PAYER: (Action.REVOKE, "revoked_by_payer"),
-        DeclineCategory.RISK: (Action.OPERATOR, "risk_never_retried"),
-        DeclineCategory.CONFIGURATION: (Action.OPERATOR, "configuration_must_be_repaired"),
-        DeclineCategory.REVIEW: (Action.OPERATOR, "person_must_review"),
-        DeclineCategory.TERMS: (Action.GIVE_UP, "terms_refused"),
-    }
-)
+_FINAL: Mapping[DeclineCategory, tuple[Action, str]] = {
+    DeclineCategory.EXPIRED_CARD: (Action.NEEDS_CUSTOMER, "expired_card_needs_new_credential"),
+    DeclineCategory.LOST_OR_STOLEN: (Action.NEEDS_CUSTOMER, "lost_or_stolen_never_retried"),
+    DeclineCategory.CLOSED_ACCOUNT: (Action.NEEDS_CUSTOMER, "closed_account_never_retried"),
+    DeclineCategory.INVALID_CREDENTIAL: (Action.NEEDS_CUSTOMER, "invalid_credential_needs_new_one"),
+    DeclineCategory.AUTHENTICATION_REQUIRED: (Action.NEEDS_CUSTOMER, "payer_must_authenticate"),
+    DeclineCategory.REVOKED_BY_PAYER: (Action.REVOKE, "revoked_by_payer"),
+    DeclineCategory.RISK: (Action.OPERATOR, "risk_never_retried"),
+    DeclineCategory.CONFIGURATION: (Action.OPERATOR, "configuration_must_be_repaired"),
+    DeclineCategory.REVIEW: (Action.OPERATOR, "person_must_review"),
+    DeclineCategory.TERMS: (Action.GIVE_UP, "terms_refused"),
+}
 
 
 def decide(
@@ -138,49 +133,59 @@ def decide(
 
     `declined_before` are the categories of the charge's earlier declines: each category climbs its own ladder. `due_at`
     is where the policy's window starts: the due instant, or the first attempt's where that one came later.
-    `next_due_at` is the next cycle's due instant: a retry never runs into it. `refreshable` says that the token can be
-    refreshed now.
+    `next_due_at` is the next cycle's due instant, None after the last. `refreshable` says that the token can be refreshed
+    now. Retries run into neither the next cycle nor the end of the terms.
     """
     category = decline.category
+    step = declined_before.count(category) + 1
     left = max(policy.max_attempts - attempt, 0)
-    inputs: dict[str, str | int | None] = {
+    at: datetime | None = None
+    budget = 0
+    if category is DeclineCategory.INVALID_CREDENTIAL and refreshable and step == 1:
+        action, rule, at, budget = Action.RETRY, "refresh_then_retry", now, left
+    elif category not in policy.ladders:
+        action, rule = _FINAL[category]
+    elif step > (ladder := policy.ladders[category]).steps:
+        action, rule = Action.GIVE_UP, "ladder_used_up"
+    else:
+        action, rule, at = Action.RETRY, ladder.rule, ladder.at(step, now, terms)
+        budget = min(ladder.steps - step + 1, left)
+    if at is not None and (limit := _limit(at, left, due_at + policy.window, next_due_at, schedule.ends_at(terms))):
+        action, rule, at = Action.GIVE_UP, limit, None
+    return Decision(
+        action=action,
+        at=at,
+        rule=rule,
+        rulebook_version=RULEBOOK_VERSION,
+        budget_left=budget,
+        inputs=_inputs(policy, decline, attempt, declined_before)
+        | {"now": now.isoformat(), "due_at": due_at.isoformat(), "refreshable": "yes" if refreshable else "no"}
+        | {"next_due_at": next_due_at.isoformat() if next_due_at else None},
+    )
+
+
+def _limit(
+    at: datetime, left: int, window_end: datetime, next_due_at: datetime | None, ends_at: datetime | None
+) -> str | None:
+    """The rule that forbids an attempt at `at`, if one does."""
+    if left == 0:
+        return "attempts_used_up"
+    if next_due_at is not None and at >= next_due_at:
+        return "next_cycle_first"
+    if ends_at is not None and at >= ends_at:
+        return "terms_end_first"
+    return "window_over" if at > window_end else None
+
+
+def _inputs(
+    policy: RetryPolicy, decline: Decline, attempt: int, declined_before: Sequence[DeclineCategory]
+) -> dict[str, str | int | None]:
+    return {
         "policy": policy.name,
-        "category": category,
+        "category": decline.category.value,
         "code": decline.code,
         "raw_code": decline.raw_code,
         "network_advice": decline.network_advice,
         "attempt": attempt,
         "declined_before": ",".join(declined_before),
-        "now": now.isoformat(),
-        "due_at": due_at.isoformat(),
-        "next_due_at": next_due_at.isoformat() if next_due_at else None,
-        "refreshable": "yes" if refreshable else "no",
     }
-
-    def decision(action: Action, rule: str, at: datetime | None = None, budget_left: int = 0) -> Decision:
-        return Decision(
-            action=action,
-            at=at,
-            rule=rule,
-            rulebook_version=RULEBOOK_VERSION,
-            budget_left=budget_left,
-            inputs=inputs,
-        )
-
-    if category is DeclineCategory.INVALID_CREDENTIAL and refreshable and category not in declined_before:
-        rule, at, further = "refresh_then_retry", now, left - 1
-    elif ladder := policy.ladders.get(category):
-        step = declined_before.count(category) + 1
-        if step > ladder.steps:
-            return decision(Action.GIVE_UP, "ladder_used_up")
-        rule, at, further = ladder.rule, ladder.at(step, now, terms), min(ladder.steps - step, left - 1)
-    else:
-        return decision(*_FINAL[category])
-
-    if left == 0:
-        return decision(Action.GIVE_UP, "attempts_used_up")
-    if next_due_at is not None and at >= next_due_at:
-        return decision(Action.GIVE_UP, "next_cycle_first")
-    if at > due_at + policy.window:
-        return decision(Action.GIVE_UP, "window_over")
-    return decision(Action.RETRY, rule, at, further)

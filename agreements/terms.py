@@ -1,7 +1,7 @@
 """The terms a payer consented to: what may be debited, how often, from when, until when.
 
-Shapes and field limits only; what fields must say together is in `agreements/problems.py`, and the dates they produce in
-`agreements/schedule.py`. Vocabulary: design §4 and gateways/ottu.md §2.2.
+Shapes and field limits only; what fields must say together is in `agreements/problems.py`, and the dates they produce
+in `agreements/schedule.py`. Vocabulary: design §4 and gateways/ottu.md §2.2.
 """
 
 from __future__ import annotations
