@@ -32,8 +32,8 @@ class Action(StrEnum):
 class Decision(BaseModel):
     """What was decided, and everything it was decided from. `at` is the next attempt's instant (UTC) with `retry` only.
 
-    `rule` names the rule that had the last word. `budget_left` is how many attempts the policy allows after this decline,
-    the one decided on included; 0 where no attempt may follow by itself. `inputs` are the facts, for the record.
+    `rule` names the rule that had the last word. `budget_left` is how many attempts the policy allows after this
+    decline, the one decided on included; 0 where no attempt may follow by itself. `inputs` are the facts, for the record.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -133,8 +133,8 @@ def decide(
 
     `declined_before` are the categories of the charge's earlier declines: each category climbs its own ladder. `due_at`
     is where the policy's window starts: the due instant, or the first attempt's where that one came later.
-    `next_due_at` is the next cycle's due instant, None after the last. `refreshable` says that the token can be refreshed
-    now. Retries run into neither the next cycle nor the end of the terms.
+    `next_due_at` is the next cycle's due instant, None after the last. `refreshable` says that the token can be
+    refreshed now. Retries run into neither the next cycle nor the end of the terms.
     """
     category = decline.category
     step = declined_before.count(category) + 1
