@@ -39,3 +39,12 @@ class Money(BaseModel):
         digits = exponent(self.currency)
         whole, fraction = divmod(self.value, 10**digits)
         return f"{self.currency} {whole:,}" + (f".{fraction:0{digits}d}" if digits else "")
+
+
+class MoneyTotal(BaseModel):
+    """A sum of money, which may be zero."""
+
+    model_config = ConfigDict(frozen=True)
+
+    currency: CurrencyCode
+    value: Annotated[StrictInt, Field(ge=0)]

@@ -13,22 +13,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from agreements.attempts import Verdict as Verdict
 from agreements.declines import Decline
 from agreements.money import Money
-
-
-class Verdict(StrEnum):
-    """What is known after one call."""
-
-    SUCCEEDED = "succeeded"
-    DECLINED = "declined"
-    PROCESSING = "processing"
-    """The provider has it and has not decided yet."""
-    CANCELED = "canceled"
-    NOT_FOUND = "not_found"
-    """The provider answered that it never saw the request."""
-    UNKNOWN = "unknown"
-    """No trustworthy answer: anything may have happened."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,57 @@
+"""What one call or one message tells about an attempt, and what follows from it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from agreements.status import AttemptStatus
+
+
+class Verdict(StrEnum):
+    """What is known about a debit, a cancel or a refund after one answer or message of the provider."""
+
+    SUCCEEDED = "succeeded"
+    DECLINED = "declined"
+    PROCESSING = "processing"
+    """The provider has it and has not decided yet."""
+    CANCELED = "canceled"
+    NOT_FOUND = "not_found"
+    """The provider answered that it never saw the request."""
+    UNKNOWN = "unknown"
+    """No trustworthy answer: anything may have happened."""
+
+
+class Finding(StrEnum):
+    """What the engine does with a verdict about an attempt."""
+
+    COLLECT = "collect"
+    """The cycle is paid by this attempt."""
+    REVERSE = "reverse"
+    """The money was taken and must not be kept: cancel, else refund."""
+    FAIL = "fail"
+    CANCEL = "cancel"
+    LOOK_AGAIN = "look_again"
+    NOTHING = "nothing"
+    """It was known already, or is weaker than what is known."""
+
+
+UNFINISHED = tuple(status for status in AttemptStatus if status.open)
+"""Money may be moving: no other attempt of the cycle may start."""
+
+
+def judge(status: AttemptStatus, verdict: Verdict, *, paid_by_another: bool, revoked: bool) -> Finding:
+    """Decides by what is known of the attempt, of its cycle and of the agreement's revocation.
+
+    A success is never ignored, whenever it comes (payment-rules §4 point 7), with one exception: the provider says that
+    a success reported after an accepted cancel stays canceled (gateways/antom.md §3.6).
+    """
+    if status in (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED, AttemptStatus.CANCELED):
+        return Finding.NOTHING
+    if verdict is Verdict.SUCCEEDED:
+        return Finding.REVERSE if paid_by_another or revoked else Finding.COLLECT
+    if not status.open:
+        return Finding.NOTHING
+    return {
+        Verdict.DECLINED: Finding.FAIL,
+        Verdict.CANCELED: Finding.CANCEL,
+    }.get(verdict, Finding.LOOK_AGAIN)

@@ -1,0 +1,77 @@
+"""The standing: everything a workflow must know of its agreement, read from the rows in one transaction.
+
+PostgreSQL holds the truth; a standing is a numbered copy. Whoever changes an agreement, an activity or the API, locks
+its row, raises its `version` and hands the new standing on. The workflow keeps the highest version it has seen, so a
+copy that was overtaken on its way can do no harm.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from agreements.status import AgreementStatus, Stop
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class DueCharge(_Frozen):
+    """A charge to be tried at `at`; `attempt` is the number that try gets, or got before it was interrupted."""
+
+    charge_id: str
+    cycle: int | None
+    attempt: int
+    amount: str
+    at: datetime
+
+
+class UnfinishedAttempt(_Frozen):
+    """An attempt whose result is not known; the provider is asked at `at`."""
+
+    attempt_id: str
+    cycle: int | None
+    attempt: int
+    at: datetime
+
+
+class UnfinishedReversal(_Frozen):
+    """Money that has to go back; the provider is asked at `at`."""
+
+    refund_id: str
+    amount: str
+    at: datetime
+
+
+class RecentCharge(_Frozen):
+    """A line of the small table operators see in the Temporal UI."""
+
+    cycle: int | None
+    due_at: datetime
+    amount: str
+    status: str
+
+
+class Standing(_Frozen):
+    """Instants only, no decisions: what depends on rules or settings was computed where this was written."""
+
+    version: int
+    as_of: datetime
+    status: AgreementStatus
+    stop: Stop
+    closed: bool
+    """Ended, and nothing is left to find out or to give back."""
+    authorize_at: datetime | None = None
+    authorization_expires_at: datetime | None = None
+    refresh_at: datetime | None = None
+    charges: tuple[DueCharge, ...] = ()
+    unfinished: tuple[UnfinishedAttempt, ...] = ()
+    reversals: tuple[UnfinishedReversal, ...] = ()
+    revoke_at: datetime | None = None
+    expires_at: datetime | None = None
+    next_charge_at: datetime | None = None
+    terms: str = ""
+    credential: str = ""
+    recent: tuple[RecentCharge, ...] = ()

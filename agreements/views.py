@@ -1,0 +1,147 @@
+"""What merchants see of an agreement and its charges, the same in API answers and in events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agreements.declines import Decline
+from agreements.money import Money, MoneyTotal
+from agreements.retries import Decision
+from agreements.status import AgreementStatus, ChargePurpose, ChargeStatus
+from agreements.terms import Terms
+
+
+class View(BaseModel):
+    """Read-only, built from rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Customer(View):
+    """Who pays. `id` is the merchant's own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=64)
+    name: str | None = Field(default=None, max_length=128)
+    email: str | None = Field(default=None, max_length=254)
+    phone: str | None = Field(default=None, max_length=32)
+    region: str | None = Field(default=None, pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")
+
+
+class PaymentMethod(View):
+    """How the customer pays: a wallet or card type of the gateway, e.g. `GCASH`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str = Field(min_length=1, max_length=64)
+
+
+class AuthorizationView(View):
+    """Where the customer agrees, until when, or why that cannot be."""
+
+    url: str | None = None
+    expires_at: datetime | None = None
+    error: Decline | None = None
+
+
+class CredentialView(View):
+    """What is charged, without its secrets. `locked`: an agreement uses it, so it cannot be deleted."""
+
+    id: str
+    kind: str
+    brand: str
+    last4: str | None
+    expiry_month: int | None
+    expiry_year: int | None
+    token_expires_at: datetime | None
+    refreshable: bool
+    locked: bool
+
+
+class RevocationView(View):
+    """Who ended the agreement, and whether the provider has confirmed: pending, done, failed or not_needed."""
+
+    requested_at: datetime
+    initiator: str
+    reason: str | None
+    provider_status: str
+
+
+class Totals(View):
+    """Sums over all charges; `amount_paid` is gross of refunds."""
+
+    cycles_paid: int
+    cycles_failed: int
+    amount_paid: MoneyTotal | None
+
+
+class AgreementView(View):
+    """An agreement as merchants see it."""
+
+    id: str
+    reference: str
+    status: AgreementStatus
+    livemode: bool
+    gateway: str
+    payment_method: PaymentMethod
+    customer: Customer
+    terms: Terms
+    retry_policy: str
+    return_url: str
+    test_clock: str | None
+    metadata: dict[str, Any]
+    authorization: AuthorizationView | None
+    credential: CredentialView | None
+    next_charge_at: datetime | None
+    current_cycle: int
+    totals: Totals
+    revocation: RevocationView | None
+    created_at: datetime
+    ended_at: datetime | None
+
+
+class AttemptView(View):
+    """One debit tried."""
+
+    number: int
+    gateway_request_id: str
+    status: str
+    amount: Money
+    decline: Decline | None
+    decision: Decision | None
+    prepared_at: datetime
+    sent_at: datetime | None
+    finished_at: datetime | None
+
+
+class RefundView(View):
+    """Money sent back, or a debit canceled (`kind`)."""
+
+    id: str
+    kind: str
+    status: str
+    amount: Money
+    reason: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class ChargeView(View):
+    """One amount owed, with everything that was done to collect it."""
+
+    id: str
+    agreement: str
+    cycle: int | None
+    purpose: ChargePurpose
+    status: ChargeStatus
+    amount: Money
+    due_at: datetime
+    next_attempt_at: datetime | None
+    paid_at: datetime | None
+    attempts: list[AttemptView]
+    refunds: list[RefundView]
+    created_at: datetime

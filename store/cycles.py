@@ -1,0 +1,93 @@
+"""The rows of an agreement's cycles: the coming one always stands in the ledger as `scheduled`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlmodel import col, select
+
+from agreements import schedule
+from agreements.status import ChargePurpose, ChargeStatus
+from store import ids
+from store.changes import Change
+from store.tables import Charge
+
+_OPEN = (ChargeStatus.SCHEDULED, ChargeStatus.RETRYING, ChargeStatus.PROCESSING, ChargeStatus.UNKNOWN)
+_WAITING = (*_OPEN, ChargeStatus.ACTION_REQUIRED)
+
+
+async def last_written(change: Change) -> int:
+    """The highest cycle that has a row, 0 before the first."""
+    query = select(func.max(Charge.cycle)).where(Charge.agreement_id == change.agreement.id)
+    return (await change.session.exec(query)).one() or 0
+
+
+async def write_next(change: Change, cycle: int) -> Charge | None:
+    """Writes cycle `cycle` as scheduled, or answers None when the terms allow no further one."""
+    terms = change.terms
+    last = schedule.last_cycle(terms)
+    if not schedule.has_schedule(terms) or terms.amount is None or (last is not None and cycle > last):
+        return None
+    due_at = schedule.due_at(terms, cycle)
+    charge = Charge(
+        id=ids.new("chg"),
+        agreement_id=change.agreement.id,
+        merchant_id=change.agreement.merchant_id,
+        livemode=change.agreement.livemode,
+        cycle=cycle,
+        purpose=ChargePurpose.CYCLE,
+        status=ChargeStatus.SCHEDULED,
+        currency=terms.amount.currency,
+        amount=terms.amount.value,
+        due_at=due_at,
+        next_attempt_at=due_at,
+        created_at=change.now,
+    )
+    change.session.add(charge)
+    return charge
+
+
+async def write_missed(change: Change) -> list[Charge]:
+    """Writes every cycle up to the first one still to come; answers the overdue scheduled ones, oldest first."""
+    cycle = await last_written(change)
+    while True:
+        cycle += 1
+        charge = await write_next(change, cycle)
+        if charge is None or charge.due_at > change.now:
+            break
+    await change.session.flush()
+    query = select(Charge).where(
+        Charge.agreement_id == change.agreement.id,
+        Charge.status == ChargeStatus.SCHEDULED,
+        Charge.due_at <= change.now,
+    )
+    return list(await change.session.exec(query.order_by(col(Charge.cycle))))
+
+
+async def skip(change: Change, charge: Charge, reason: str) -> None:
+    """Lets a cycle pass uncollected, and says why."""
+    charge.status = ChargeStatus.SKIPPED
+    charge.next_attempt_at = None
+    change.event("cycle.skipped", charge, reason=reason)
+
+
+async def all_finished(change: Change) -> bool:
+    """Whether every cycle the terms allow was written and none is open any more."""
+    last = schedule.last_cycle(change.terms)
+    if last is None or await last_written(change) < last:
+        return False
+    query = select(Charge.id).where(Charge.agreement_id == change.agreement.id, col(Charge.status).in_(_WAITING))
+    return (await change.session.exec(query.limit(1))).first() is None
+
+
+async def open_charges(change: Change) -> list[Charge]:
+    """Charges that may still be collected."""
+    query = select(Charge).where(Charge.agreement_id == change.agreement.id, col(Charge.status).in_(_WAITING))
+    return list(await change.session.exec(query.order_by(Charge.id)))
+
+
+async def last_success_at(change: Change) -> datetime | None:
+    """When money was last collected, for the minimum gap of catch-up debits."""
+    query = select(func.max(Charge.paid_at)).where(Charge.agreement_id == change.agreement.id)
+    return (await change.session.exec(query)).one()

@@ -1,0 +1,63 @@
+"""Events: written with the fact, numbered per agreement, queued for every endpoint that wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from store import ids, views
+from store.tables import Agreement, Charge, Delivery, Event, WebhookEndpoint
+
+
+async def write(
+    session: AsyncSession,
+    agreement: Agreement,
+    now: datetime,
+    facts: Sequence[tuple[str, Charge | None, dict[str, Any]]],
+) -> list[str]:
+    """Writes the events of one change and their deliveries; answers the deliveries' ids in order.
+
+    The caller holds the agreement's lock, which makes the sequence gapless.
+    """
+    if not facts:
+        return []
+    await session.flush()
+    shown = (await views.agreement(session, agreement, now)).model_dump(mode="json")
+    endpoints = await _endpoints(session, agreement)
+    delivery_ids: list[str] = []
+    for type_, charge, details in facts:
+        agreement.sequence += 1
+        data = {"agreement": shown, **details}
+        if charge is not None:
+            data["charge"] = (await views.charge(session, charge)).model_dump(mode="json")
+        event = Event(
+            id=ids.new("evt"),
+            agreement_id=agreement.id,
+            merchant_id=agreement.merchant_id,
+            livemode=agreement.livemode,
+            sequence=agreement.sequence,
+            type=type_,
+            at=now,
+            data=data,
+        )
+        session.add(event)
+        await session.flush()
+        for endpoint in endpoints:
+            if {"*", type_} & set(endpoint.event_types):
+                delivery = Delivery(id=ids.new("dlv"), event_id=event.id, endpoint_id=endpoint.id)
+                session.add(delivery)
+                delivery_ids.append(delivery.id)
+    return delivery_ids
+
+
+async def _endpoints(session: AsyncSession, agreement: Agreement) -> Sequence[WebhookEndpoint]:
+    query = select(WebhookEndpoint).where(
+        WebhookEndpoint.merchant_id == agreement.merchant_id,
+        WebhookEndpoint.livemode == agreement.livemode,
+        col(WebhookEndpoint.deleted_at).is_(None),
+    )
+    return list(await session.exec(query.order_by(WebhookEndpoint.id)))

@@ -1,0 +1,113 @@
+"""Reads an agreement's standing from its rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from agreements.schedule import ends_at
+from agreements.standing import DueCharge, RecentCharge, Standing, UnfinishedAttempt, UnfinishedReversal
+from agreements.status import Stop
+from agreements.terms import Terms
+from store.tables import Agreement, Attempt, Authorization, Charge, Credential, Refund
+
+_RECENT = 5
+
+
+async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> Standing:
+    """The standing as of the rows of this transaction; the caller holds the agreement's lock."""
+    terms = Terms.model_validate(agreement.terms)
+    authorization = await _open_authorization(session, agreement)
+    credential = await session.get(Credential, agreement.credential_id) if agreement.credential_id else None
+    unfinished = await _unfinished(session, agreement.id)
+    reversals = await _reversals(session, agreement.id)
+    charges = () if agreement.ended else await _due(session, agreement.id)
+    return Standing(
+        version=agreement.version,
+        as_of=now,
+        status=agreement.status,
+        stop=agreement.stop,
+        closed=bool(agreement.ended and not unfinished and not reversals and agreement.revoke_at is None),
+        authorize_at=authorization.next_try_at if authorization else None,
+        authorization_expires_at=authorization.expires_at if authorization else None,
+        refresh_at=credential.refresh_at if credential and not agreement.ended else None,
+        charges=charges,
+        unfinished=unfinished,
+        reversals=reversals,
+        revoke_at=agreement.revoke_at,
+        expires_at=ends_at(terms) if agreement.credential_id and not agreement.ended else None,
+        next_charge_at=min((charge.at for charge in charges), default=None) if agreement.stop is Stop.NONE else None,
+        terms=_terms_in_words(terms),
+        credential=_credential_in_words(credential),
+        recent=await _recent(session, agreement.id),
+    )
+
+
+async def _open_authorization(session: AsyncSession, agreement: Agreement) -> Authorization | None:
+    if agreement.ended:
+        return None
+    query = select(Authorization).where(
+        Authorization.agreement_id == agreement.id, col(Authorization.status).in_(("requested", "open", "granted"))
+    )
+    return (await session.exec(query.order_by(col(Authorization.id).desc()).limit(1))).first()
+
+
+async def _due(session: AsyncSession, agreement_id: str) -> tuple[DueCharge, ...]:
+    query = select(Charge).where(Charge.agreement_id == agreement_id, col(Charge.next_attempt_at).is_not(None))
+    return tuple(
+        DueCharge(
+            charge_id=charge.id,
+            cycle=charge.cycle,
+            attempt=charge.attempts_made + 1,
+            amount=str(charge.money),
+            at=charge.next_attempt_at,
+        )
+        for charge in await session.exec(query.order_by(Charge.id))
+        if charge.next_attempt_at is not None
+    )
+
+
+async def _unfinished(session: AsyncSession, agreement_id: str) -> tuple[UnfinishedAttempt, ...]:
+    query = (
+        select(Attempt, Charge.cycle)
+        .join(Charge, col(Charge.id) == Attempt.charge_id)
+        .where(Attempt.agreement_id == agreement_id, col(Attempt.next_look_at).is_not(None))
+    )
+    return tuple(
+        UnfinishedAttempt(attempt_id=attempt.id, cycle=cycle, attempt=attempt.number, at=attempt.next_look_at)
+        for attempt, cycle in await session.exec(query.order_by(Attempt.id))
+        if attempt.next_look_at is not None
+    )
+
+
+async def _reversals(session: AsyncSession, agreement_id: str) -> tuple[UnfinishedReversal, ...]:
+    query = select(Refund).where(Refund.agreement_id == agreement_id, col(Refund.next_try_at).is_not(None))
+    return tuple(
+        UnfinishedReversal(refund_id=refund.id, amount=str(refund.money), at=refund.next_try_at)
+        for refund in await session.exec(query.order_by(Refund.id))
+        if refund.next_try_at is not None
+    )
+
+
+async def _recent(session: AsyncSession, agreement_id: str) -> tuple[RecentCharge, ...]:
+    query = select(Charge).where(Charge.agreement_id == agreement_id).order_by(col(Charge.due_at).desc()).limit(_RECENT)
+    return tuple(
+        RecentCharge(cycle=charge.cycle, due_at=charge.due_at, amount=str(charge.money), status=charge.status)
+        for charge in await session.exec(query)
+    )
+
+
+def _terms_in_words(terms: Terms) -> str:
+    amount = str(terms.amount) if terms.amount else "variable amount"
+    times = f", {terms.total_cycles} times" if terms.total_cycles else ""
+    return f"{amount} {terms.frequency}{times}, {terms.debit_time} {terms.timezone}"
+
+
+def _credential_in_words(credential: Credential | None) -> str:
+    if credential is None:
+        return "none yet"
+    name = f"{credential.brand} {credential.last4 or ''}".strip()
+    until = f", valid until {credential.token_expires_at:%Y-%m-%d}" if credential.token_expires_at else ""
+    return name + until

@@ -1,0 +1,25 @@
+"""The tables. Every process sees them through this module."""
+
+from store.tables.agreements import Agreement, Authorization, Credential
+from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
+from store.tables.events import Delivery, Event, IdempotencyKey, Notification, WebhookEndpoint
+from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
+
+__all__ = [
+    "Agreement",
+    "ApiKey",
+    "Attempt",
+    "Authorization",
+    "Charge",
+    "Credential",
+    "DecisionRecord",
+    "Delivery",
+    "Event",
+    "GatewayAccount",
+    "IdempotencyKey",
+    "Merchant",
+    "Notification",
+    "Refund",
+    "TestClock",
+    "WebhookEndpoint",
+]

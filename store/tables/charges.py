@@ -1,0 +1,130 @@
+"""The ledger: charges, the attempts to collect them, money sent back, and the decisions taken on the way."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from agreements.money import Money
+from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
+from store.tables.columns import created_at, document, instant, optional_document, optional_instant, word
+
+
+class Charge(SQLModel, table=True):
+    """One amount owed. `next_attempt_at` is when it is to be tried next; empty while nothing is to be done."""
+
+    __tablename__ = "charges"
+    __table_args__ = (
+        Index(
+            "charges_one_per_cycle", "agreement_id", "cycle", unique=True, postgresql_where=text("purpose = 'cycle'")
+        ),
+        Index("charges_newest", "merchant_id", "livemode", text("id desc")),
+    )
+
+    id: str = Field(primary_key=True)
+    agreement_id: str = Field(foreign_key="agreements.id")
+    merchant_id: str = Field(foreign_key="merchants.id")
+    livemode: bool
+    cycle: int | None = None
+    purpose: ChargePurpose = word(ChargePurpose)
+    status: ChargeStatus = word(ChargeStatus)
+    currency: str
+    amount: int = Field(sa_type=BigInteger)
+    due_at: datetime = instant()
+    next_attempt_at: datetime | None = optional_instant()
+    catch_up: bool = False
+    attempts_made: int = 0
+    paid_at: datetime | None = optional_instant()
+    created_at: datetime = instant()
+
+    @property
+    def money(self) -> Money:
+        """What is owed."""
+        return Money(currency=self.currency, value=self.amount)
+
+
+class Attempt(SQLModel, table=True):
+    """One debit tried. `prepared` without `sent` never reached the provider."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        UniqueConstraint("charge_id", "number"),
+        Index("attempts_one_success", "charge_id", unique=True, postgresql_where=text("status = 'succeeded'")),
+        Index("attempts_unfinished", "agreement_id", postgresql_where=text("next_look_at is not null")),
+    )
+
+    id: str = Field(primary_key=True)
+    agreement_id: str = Field(foreign_key="agreements.id")
+    charge_id: str = Field(foreign_key="charges.id")
+    number: int
+    gateway_request_id: str = Field(unique=True)
+    status: AttemptStatus = word(AttemptStatus)
+    currency: str
+    amount: int = Field(sa_type=BigInteger)
+    credential_id: str
+    payment_id: str | None = Field(default=None, index=True)
+    decline: dict[str, Any] | None = optional_document()
+    decision: dict[str, Any] | None = optional_document()
+    evidence: str | None = None
+    looks: int = 0
+    times_not_found: int = 0
+    next_look_at: datetime | None = optional_instant()
+    prepared_at: datetime = instant()
+    sent_at: datetime | None = optional_instant()
+    finished_at: datetime | None = optional_instant()
+
+    @property
+    def money(self) -> Money:
+        """What is debited."""
+        return Money(currency=self.currency, value=self.amount)
+
+
+class Refund(SQLModel, table=True):
+    """Money sent back, or a debit canceled. `next_try_at` is set until the provider gave a final answer."""
+
+    __tablename__ = "refunds"
+    __table_args__ = (Index("refunds_unfinished", "agreement_id", postgresql_where=text("next_try_at is not null")),)
+
+    id: str = Field(primary_key=True)
+    agreement_id: str = Field(foreign_key="agreements.id")
+    charge_id: str = Field(foreign_key="charges.id", index=True)
+    attempt_id: str = Field(foreign_key="attempts.id")
+    kind: str
+    request_id: str = Field(unique=True)
+    status: str
+    currency: str
+    amount: int = Field(sa_type=BigInteger)
+    reason: str
+    provider_id: str | None = None
+    evidence: str | None = None
+    tries: int = 0
+    next_try_at: datetime | None = optional_instant()
+    created_at: datetime = instant()
+    finished_at: datetime | None = optional_instant()
+
+    @property
+    def money(self) -> Money:
+        """What goes back."""
+        return Money(currency=self.currency, value=self.amount)
+
+
+class DecisionRecord(SQLModel, table=True):
+    """Why the engine did what it did: the rule, what it looked at, what it chose (design promise 7)."""
+
+    __tablename__ = "decisions"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=BigInteger)
+    agreement_id: str = Field(foreign_key="agreements.id", index=True)
+    charge_id: str | None = None
+    attempt_id: str | None = None
+    at: datetime = instant()
+    action: str
+    chosen_at: datetime | None = optional_instant()
+    rule: str
+    rulebook_version: str
+    budget_left: int | None = None
+    inputs: dict[str, Any] = document()
+    created_at: datetime = created_at()

@@ -1,0 +1,117 @@
+"""What goes out and what comes in: events, webhook endpoints and deliveries, provider messages, idempotency keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from store.tables.columns import created_at, document, instant, optional_document, optional_instant
+
+
+class Event(SQLModel, table=True):
+    """A fact merchants are told, written in the transaction that made it true.
+
+    `transaction` orders the feed: a reader that stops below the oldest running transaction can skip nothing.
+    """
+
+    __tablename__ = "events"
+    __table_args__ = (
+        UniqueConstraint("agreement_id", "sequence"),
+        Index("events_feed", "merchant_id", "livemode", "transaction", "id"),
+    )
+
+    id: str = Field(primary_key=True)
+    agreement_id: str = Field(foreign_key="agreements.id")
+    merchant_id: str = Field(foreign_key="merchants.id")
+    livemode: bool
+    sequence: int
+    type: str
+    at: datetime = instant()
+    data: dict[str, Any] = document()
+    transaction: int | None = Field(
+        default=None,
+        sa_type=BigInteger,
+        nullable=False,
+        sa_column_kwargs={"server_default": text("(pg_current_xact_id()::text)::bigint")},
+    )
+    created_at: datetime = created_at()
+
+
+class WebhookEndpoint(SQLModel, table=True):
+    """Where a merchant wants events. Deleting keeps the row, because deliveries refer to it."""
+
+    __tablename__ = "webhook_endpoints"
+
+    id: str = Field(primary_key=True)
+    merchant_id: str = Field(foreign_key="merchants.id", index=True)
+    livemode: bool
+    url: str
+    event_types: list[str] = document()
+    description: str | None = None
+    sealed_secret: str = Field(repr=False)
+    deleted_at: datetime | None = optional_instant()
+    created_at: datetime = created_at()
+
+
+class Delivery(SQLModel, table=True):
+    """One event to one endpoint, written with the event. `status`: pending, delivered, failed or dropped."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("event_id", "endpoint_id"),
+        Index("deliveries_unstarted", "created_at", postgresql_where=text("not started")),
+    )
+
+    id: str = Field(primary_key=True)
+    event_id: str = Field(foreign_key="events.id")
+    endpoint_id: str = Field(foreign_key="webhook_endpoints.id")
+    status: str = "pending"
+    started: bool = False
+    attempts: int = 0
+    last_status: int | None = None
+    last_error: str | None = None
+    finished_at: datetime | None = optional_instant()
+    created_at: datetime = created_at()
+
+
+class Notification(SQLModel, table=True):
+    """The journal of everything a provider, or a customer's browser, told us; the raw message is sealed.
+
+    `status`: received (not judged yet), refused (forged or unreadable), unmatched, ignored, duplicate, signalled
+    (the workflow knows), settled.
+    """
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        Index("notifications_unsettled", "agreement_id", postgresql_where=text("status = 'signalled'")),
+        Index("notifications_dedupe", "account_id", "dedupe_key"),
+    )
+
+    id: str = Field(primary_key=True)
+    account_id: str = Field(foreign_key="gateway_accounts.id")
+    source: str
+    sealed_message: str = Field(repr=False)
+    status: str = "received"
+    kind: str | None = None
+    dedupe_key: str | None = None
+    agreement_id: str | None = Field(default=None, foreign_key="agreements.id")
+    detail: str | None = None
+    created_at: datetime = created_at()
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """A starred call and its first answer. Kept as long as what it made; an empty answer means it still runs."""
+
+    __tablename__ = "idempotency_keys"
+
+    merchant_id: str = Field(primary_key=True, foreign_key="merchants.id")
+    livemode: bool = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    fingerprint: str
+    resource_id: str | None = None
+    status_code: int | None = None
+    answer: dict[str, Any] | None = optional_document()
+    created_at: datetime = created_at()

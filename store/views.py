@@ -1,0 +1,158 @@
+"""Builds what merchants see from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from agreements.money import MoneyTotal
+from agreements.status import ChargePurpose, ChargeStatus
+from agreements.terms import Terms
+from agreements.views import (
+    AgreementView,
+    AttemptView,
+    AuthorizationView,
+    ChargeView,
+    CredentialView,
+    Customer,
+    PaymentMethod,
+    RefundView,
+    RevocationView,
+    Totals,
+)
+from store.tables import Agreement, Attempt, Authorization, Charge, Credential, Refund
+
+_PAID = (ChargeStatus.SUCCEEDED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED)
+
+
+async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> AgreementView:
+    """One agreement, as of `now` in its own time."""
+    terms = Terms.model_validate(row.terms)
+    return AgreementView(
+        id=row.id,
+        reference=row.reference,
+        status=row.status,
+        livemode=row.livemode,
+        gateway=row.gateway,
+        payment_method=PaymentMethod(type=row.payment_method),
+        customer=Customer.model_validate(row.customer),
+        terms=terms,
+        retry_policy=row.retry_policy,
+        return_url=row.return_url,
+        test_clock=row.test_clock_id,
+        metadata=row.extra,
+        authorization=await _authorization(session, row),
+        credential=await _credential(session, row),
+        next_charge_at=row.next_charge_at,
+        current_cycle=await _current_cycle(session, row, now),
+        totals=await _totals(session, row, terms),
+        revocation=RevocationView.model_validate(row.revocation) if row.revocation else None,
+        created_at=row.created_at,
+        ended_at=row.ended_at,
+    )
+
+
+async def charge(session: AsyncSession, row: Charge) -> ChargeView:
+    """One charge with its attempts and refunds, oldest first."""
+    attempts = await session.exec(select(Attempt).where(Attempt.charge_id == row.id).order_by(col(Attempt.number)))
+    refunds = await session.exec(select(Refund).where(Refund.charge_id == row.id).order_by(Refund.id))
+    return ChargeView(
+        id=row.id,
+        agreement=row.agreement_id,
+        cycle=row.cycle,
+        purpose=row.purpose,
+        status=row.status,
+        amount=row.money,
+        due_at=row.due_at,
+        next_attempt_at=row.next_attempt_at,
+        paid_at=row.paid_at,
+        attempts=_attempts(attempts.all()),
+        refunds=[
+            RefundView(
+                id=refund.id,
+                kind=refund.kind,
+                status=refund.status,
+                amount=refund.money,
+                reason=refund.reason,
+                created_at=refund.created_at,
+                finished_at=refund.finished_at,
+            )
+            for refund in refunds
+        ],
+        created_at=row.created_at,
+    )
+
+
+def _attempts(rows: Sequence[Attempt]) -> list[AttemptView]:
+    return [
+        AttemptView.model_validate(
+            {
+                "number": row.number,
+                "gateway_request_id": row.gateway_request_id,
+                "status": row.status.shown,
+                "amount": row.money,
+                "decline": row.decline,
+                "decision": row.decision,
+                "prepared_at": row.prepared_at,
+                "sent_at": row.sent_at,
+                "finished_at": row.finished_at,
+            }
+        )
+        for row in rows
+    ]
+
+
+async def _authorization(session: AsyncSession, row: Agreement) -> AuthorizationView | None:
+    query = select(Authorization).where(Authorization.agreement_id == row.id)
+    found = (await session.exec(query.order_by(col(Authorization.id).desc()).limit(1))).first()
+    if found is None or found.status == "completed":
+        return None
+    waiting = found.status == "open"
+    return AuthorizationView.model_validate(
+        {
+            "url": found.url if waiting else None,
+            "expires_at": found.expires_at if waiting else None,
+            "error": found.error,
+        }
+    )
+
+
+async def _credential(session: AsyncSession, row: Agreement) -> CredentialView | None:
+    found = await session.get(Credential, row.credential_id) if row.credential_id else None
+    if found is None:
+        return None
+    return CredentialView(
+        id=found.id,
+        kind=found.kind,
+        brand=found.brand,
+        last4=found.last4,
+        expiry_month=found.expiry_month,
+        expiry_year=found.expiry_year,
+        token_expires_at=found.token_expires_at,
+        refreshable=found.sealed_refresh_token is not None,
+        locked=row.ended is None,
+    )
+
+
+async def _current_cycle(session: AsyncSession, row: Agreement, now: datetime) -> int:
+    query = select(func.max(Charge.cycle)).where(Charge.agreement_id == row.id, Charge.due_at <= now)
+    return (await session.exec(query)).one() or 0
+
+
+async def _totals(session: AsyncSession, row: Agreement, terms: Terms) -> Totals:
+    is_cycle, is_paid = col(Charge.purpose) == ChargePurpose.CYCLE, col(Charge.status).in_(_PAID)
+    count = func.count(col(Charge.id))
+    query = select(
+        count.filter(is_cycle, is_paid),
+        count.filter(is_cycle, col(Charge.status) == ChargeStatus.FAILED),
+        func.sum(Charge.amount).filter(is_paid),
+        func.min(Charge.currency),
+    ).where(Charge.agreement_id == row.id)
+    paid, failed, amount, currency = (await session.exec(query)).one()
+    known = currency or (terms.amount and terms.amount.currency)
+    total = MoneyTotal(currency=known, value=int(amount or 0)) if known else None
+    return Totals(cycles_paid=paid, cycles_failed=failed, amount_paid=total)

@@ -1,0 +1,48 @@
+"""The shapes of what is sent to workflows and carried from run to run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from agreements.standing import Standing
+
+
+def agreement_workflow_id(agreement_id: str) -> str:
+    """The only place that knows the form of an agreement's workflow id."""
+    return f"agreement/{agreement_id}"
+
+
+class Command(StrEnum):
+    """What the API changes on a running agreement; each is an update of this name."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    REVOKE = "revoke"
+
+
+class CommandResult(BaseModel):
+    """The version of the standing the workflow goes on from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+
+
+class AgreementStart(BaseModel):
+    """What an agreement's workflow starts from, and what one run hands to the next."""
+
+    agreement_id: str
+    merchant_id: str
+    gateway: str
+    customer_id: str
+    reference: str
+    on_test_clock: bool
+    standing: Standing
+    now: datetime | None = None
+    news: list[str] = []
+    applied: dict[str, CommandResult] = {}
+    shown: tuple[str, datetime | None] | None = None
+    roll_after: int = 400
