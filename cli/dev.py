@@ -1,0 +1,93 @@
+"""`autodebit dev`: the whole engine on one machine until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from cli.embedded.postgres import write_private
+from cli.embedded.stack import ReadyFile, Stack
+from cli.embedded.supervisor import StartFailed
+from cli.embedded.unprivileged import NoPlace
+
+_console = Console()
+_errors = Console(stderr=True)
+
+
+class AlreadyRunning(Exception):
+    """Another `dev` uses the data folder."""
+
+
+async def dev(port: int, data: Path, ready_file: Path | None) -> int:
+    """Starts everything, prints and writes the addresses, runs until told to stop; returns the exit code.
+
+    `ready_file` exists only while everything is ready, and is written again after each restart of a process.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        with _only_one(data):
+            return await _run(port, data, ready_file, stop)
+    except (AlreadyRunning, NoPlace, OSError, StartFailed) as error:
+        _errors.print(f"autodebit dev: {error}", style="red", markup=False, highlight=False)
+        return 1
+
+
+async def _run(port: int, data: Path, ready_file: Path | None, stop: asyncio.Event) -> int:
+    def publish() -> None:
+        if ready_file is not None and started.done():
+            write_private(ready_file, stack.ready.model_dump_json(indent=2) + "\n")
+
+    if ready_file is not None:
+        ready_file.unlink(missing_ok=True)
+    stack = Stack(data, port, on_restart=publish)
+    started = asyncio.create_task(stack.start())
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        with _console.status("starting PostgreSQL, Temporal, sandbox, worker and API"):
+            await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            await started
+            publish()
+            _show(stack.ready, data)
+            await stopped
+        return 0
+    finally:
+        for task in (started, stopped):
+            task.cancel()
+        await asyncio.wait((started, stopped))
+        await stack.stop()
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _only_one(data: Path) -> Iterator[None]:
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "dev.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyRunning(f"another one is running on {data.resolve()}") from None
+        yield
+
+
+def _show(ready: ReadyFile, data: Path) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_row("API", ready.api_url)
+    table.add_row("API reference", f"{ready.api_url}/docs")
+    table.add_row("secret key (test)", ready.secret_key)
+    table.add_row("Temporal UI", ready.temporal_ui_url or f"of {ready.temporal_address}")
+    for gateway, url in ready.sandboxes.items():
+        table.add_row(f"sandbox {gateway}", url)
+    table.add_row("data and logs", str(data.resolve()))
+    _console.print(table)
+    _console.print("ready; Ctrl-C stops everything")

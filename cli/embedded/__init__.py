@@ -1,0 +1,1 @@
+"""PostgreSQL, Temporal and our own processes on one machine, started from ordinary wheels and kept alive."""

@@ -1,0 +1,69 @@
+"""The command line. Commands import what they need when they run: `--help` stays quick and needs no settings."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="autodebit", help="Recurring payments: one durable workflow per agreement.", no_args_is_help=True
+)
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="Port of the API; 0 picks free ports for everything.")] = 8000,
+    data: Annotated[Path, typer.Option(help="Where everything is kept.")] = Path(".autodebit"),
+    ready_file: Annotated[Path | None, typer.Option(help="Written as JSON when all is ready.")] = None,
+) -> None:
+    """Run everything on this machine: PostgreSQL, Temporal, worker, API and the sandbox."""
+    from cli.dev import dev as run
+
+    raise typer.Exit(asyncio.run(run(port, data, ready_file)))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the current schema."""
+    from store.migrate import upgrade
+
+    from settings import Settings
+
+    upgrade(Settings().database_url)
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve the HTTP API."""
+    from api.main import serve
+
+    serve(host, port)
+
+
+@app.command()
+def worker() -> None:
+    """Run workflows and activities."""
+    from worker import main
+
+    asyncio.run(main())
+
+
+@app.command()
+def sandbox(
+    data: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")],
+    antom_port: Annotated[int, typer.Option(help="Port of the Antom sandbox.")],
+) -> None:
+    """Stand in for the payment providers, speaking their real protocols."""
+    from sandbox.main import serve
+
+    asyncio.run(serve(data, {"antom": antom_port}))
+
+
+if __name__ == "__main__":
+    app()
