@@ -1,0 +1,78 @@
+"""Which payment methods a buyer can be offered through which gateway: reference data. Source: gateways/antom.md §7.2.
+
+Only what never depends on the customer or on a contract is here. Limits that do are left to the provider's answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agreements.money import Money
+
+GATEWAYS: tuple[str, ...] = ("antom",)
+
+
+@dataclass(frozen=True)
+class PaymentMethod:
+    """One method of one gateway, in one region and one currency.
+
+    `minimum` and `multiple_of` are minor units and hold for debits and refunds. A minimum of 1 also stands for one that
+    is not published. `refreshable` is None where only the token itself will tell.
+    """
+
+    gateway: str
+    type: str
+    name: str
+    region: str
+    currency: str
+    minimum: int = 1
+    multiple_of: int = 1
+    refreshable: bool | None = None
+
+
+METHODS: tuple[PaymentMethod, ...] = (
+    PaymentMethod("antom", "ACH_DIRECT_DEBIT", "ACH direct debit", "US", "USD"),
+    PaymentMethod("antom", "ALIPAY_CN", "Alipay", "CN", "CNY", minimum=10),
+    PaymentMethod("antom", "ALIPAY_HK", "AlipayHK", "HK", "HKD", minimum=1),
+    PaymentMethod("antom", "BOOST", "Boost", "MY", "MYR", minimum=5),
+    # Two decimals on the wire, whole rupiah only.
+    PaymentMethod("antom", "DANA", "DANA", "ID", "IDR", minimum=300_00, multiple_of=100),
+    PaymentMethod("antom", "DIRECTDEBIT_YAPILY", "Open banking direct debit", "GB", "GBP"),
+    PaymentMethod("antom", "DIRECT_DEBIT_KRUNGTHAIBANK", "Krungthai Bank direct debit", "TH", "THB"),
+    PaymentMethod("antom", "DIRECT_DEBIT_SIAMCOMMERCIALBANK", "Siam Commercial Bank direct debit", "TH", "THB"),
+    PaymentMethod("antom", "GCASH", "GCash", "PH", "PHP", minimum=1_00),
+    PaymentMethod("antom", "GRABPAY_MY", "GrabPay", "MY", "MYR", minimum=1),
+    PaymentMethod("antom", "GRABPAY_PH", "GrabPay", "PH", "PHP", minimum=10_00),
+    PaymentMethod("antom", "GRABPAY_SG", "GrabPay", "SG", "SGD", minimum=1),
+    PaymentMethod("antom", "JKOPAY", "JKOPay", "TW", "TWD", minimum=1_00, multiple_of=100),
+    PaymentMethod("antom", "KAKAOPAY", "Kakao Pay", "KR", "KRW", minimum=50),
+    PaymentMethod("antom", "KPLUS", "K PLUS", "TH", "THB", minimum=1_00),
+    PaymentMethod("antom", "MAYA", "Maya", "PH", "PHP", minimum=1_00),
+    PaymentMethod("antom", "MOMO", "MoMo", "VN", "VND"),
+    PaymentMethod("antom", "NAVERPAY", "NAVER Pay", "KR", "KRW"),
+    PaymentMethod("antom", "PAYPAY", "PayPay", "JP", "JPY", minimum=1),
+    PaymentMethod("antom", "RABBIT_LINE_PAY", "Rabbit LINE Pay", "TH", "THB", minimum=1),
+    PaymentMethod("antom", "TNG", "Touch 'n Go", "MY", "MYR", minimum=5),
+    PaymentMethod("antom", "TOSSPAY", "Toss Pay", "KR", "KRW"),
+    PaymentMethod("antom", "TRUEMONEY", "TrueMoney", "TH", "THB", minimum=1_00),
+    PaymentMethod("antom", "ZALOPAY", "ZaloPay", "VN", "VND", minimum=1_000, refreshable=False),
+)
+
+_BY_TYPE = {(entry.gateway, entry.type): entry for entry in METHODS}
+
+
+def method(gateway: str, payment_method: str) -> PaymentMethod | None:
+    """The method of that type at that gateway; None if the gateway does not offer it for recurring debits."""
+    return _BY_TYPE.get((gateway, payment_method))
+
+
+def refuse(entry: PaymentMethod, money: Money) -> str | None:
+    """Why this method can never move this amount, in plain words; None if nothing speaks against it."""
+    if money.currency != entry.currency:
+        return f"{entry.name} takes {entry.currency} only, not {money.currency}"
+    if money.value < entry.minimum:
+        return f"{entry.name} takes at least {Money(currency=entry.currency, value=entry.minimum)}, not {money}"
+    if money.value % entry.multiple_of:
+        step = Money(currency=entry.currency, value=entry.multiple_of)
+        return f"{entry.name} takes multiples of {step} only, not {money}"
+    return None
