@@ -15,7 +15,7 @@ from agreements.money import Money
 from gateways.antom import signing
 from gateways.antom.connector import Antom
 from gateways.http import client
-from gateways.port import Account, Call, ChargeRequest, RefundRequest
+from gateways.port import Account, AuthorizationRequest, Call, ChargeRequest, RefundRequest
 
 CLIENT_ID = "SANDBOX_5X00000000000001"
 MERCHANT_KEY = rsa.generate_private_key(65537, 2048)
@@ -33,6 +33,7 @@ CHARGE = ChargeRequest(
     notify_url="https://engine.example/notifications/antom/gwa_1",
     customer_id="cus-7",
 )
+CONSULT = AuthorizationRequest("as_1", "GCASH", "https://e.example/returns/antom/as_1", "https://e.example/n", "PH")
 REFUND = RefundRequest("rfd_1", "2025080119401080", AMOUNT, "goodwill", "https://engine.example/n")
 
 
