@@ -18,6 +18,17 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Identity(_Frozen):
+    """What never changes about an agreement."""
+
+    id: str
+    merchant_id: str
+    gateway: str
+    customer_id: str
+    reference: str
+    test_clock_id: str | None
+
+
 class DueCharge(_Frozen):
     """A charge to be tried at `at`; `attempt` is the number that try gets, or got before it was interrupted."""
 
@@ -57,8 +68,10 @@ class RecentCharge(_Frozen):
 class Standing(_Frozen):
     """Instants only, no decisions: what depends on rules or settings was computed where this was written."""
 
+    agreement: Identity
     version: int
     as_of: datetime
+    """The agreement's own time when this was read."""
     status: AgreementStatus
     stop: Stop
     closed: bool

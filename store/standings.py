@@ -8,16 +8,25 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.schedule import ends_at
-from agreements.standing import DueCharge, RecentCharge, Standing, UnfinishedAttempt, UnfinishedReversal
+from agreements.standing import DueCharge, Identity, RecentCharge, Standing, UnfinishedAttempt, UnfinishedReversal
 from agreements.status import Stop
 from agreements.terms import Terms
+from store import clocks
+from store.database import Database
 from store.tables import Agreement, Attempt, Authorization, Charge, Credential, Refund
 
 _RECENT = 5
 
 
+async def current(database: Database, agreement_id: str) -> Standing:
+    """The standing of an agreement nobody is changing. Raises NoResultFound if there is none."""
+    async with database.transaction() as session:
+        agreement = (await session.exec(select(Agreement).where(Agreement.id == agreement_id))).one()
+        return await read(session, agreement, await clocks.now_for(session, agreement.test_clock_id))
+
+
 async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> Standing:
-    """The standing as of the rows of this transaction; the caller holds the agreement's lock."""
+    """The standing as of the rows of this transaction; whoever changes it holds the agreement's lock."""
     terms = Terms.model_validate(agreement.terms)
     authorization = await _open_authorization(session, agreement)
     credential = await session.get(Credential, agreement.credential_id) if agreement.credential_id else None
@@ -25,6 +34,14 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
     reversals = await _reversals(session, agreement.id)
     charges = () if agreement.ended else await _due(session, agreement.id)
     return Standing(
+        agreement=Identity(
+            id=agreement.id,
+            merchant_id=agreement.merchant_id,
+            gateway=agreement.gateway,
+            customer_id=agreement.customer_id,
+            reference=agreement.reference,
+            test_clock_id=agreement.test_clock_id,
+        ),
         version=agreement.version,
         as_of=now,
         status=agreement.status,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.common import (
@@ -24,7 +26,6 @@ from agreements.standing import Standing
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
 from workflows.messages import AgreementStart, Command, CommandResult, agreement_workflow_id
-from workflows.news import LateNewsWorkflow
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
@@ -37,43 +38,53 @@ async def connect(address: str, namespace: str) -> Client:
     return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
 
 
-async def start_agreement(client: Client, start: AgreementStart) -> None:
+async def start_agreement(client: Client, standing: Standing) -> None:
     """Starts the agreement's workflow; harmless when it runs already, or ran and ended."""
-    try:
-        await client.start_workflow(
-            AgreementWorkflow.run,
-            start,
-            id=agreement_workflow_id(start.agreement_id),
-            task_queue=AGREEMENTS_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            static_summary=f"{start.reference}: {start.standing.terms}",
-            search_attributes=_search_attributes(start),
-            priority=Priority(fairness_key=start.merchant_id),
-        )
-    except WorkflowAlreadyStartedError:
-        return
+    with suppress(WorkflowAlreadyStartedError):
+        await _start(client, standing, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE)
 
 
-def _search_attributes(start: AgreementStart) -> TypedSearchAttributes:
-    return TypedSearchAttributes(
-        [
-            SearchAttributePair(search_attributes.AGREEMENT_STATUS, start.standing.status.value),
-            SearchAttributePair(search_attributes.MERCHANT, start.merchant_id),
-            SearchAttributePair(search_attributes.GATEWAY, start.gateway),
-            SearchAttributePair(search_attributes.CUSTOMER, start.customer_id),
-            SearchAttributePair(search_attributes.REFERENCE, start.reference),
-        ]
+async def tell_news(client: Client, standing: Standing, notification_id: str) -> None:
+    """Hands a journalled provider message to the agreement's workflow.
+
+    News may come after the workflow has closed; then a new run starts from the standing, does what the news asks for
+    (a late success is given back) and closes again.
+    """
+    await _start(
+        client, standing, start_signal=AgreementWorkflow.provider_news.__name__, start_signal_args=[notification_id]
     )
 
 
-async def command(client: Client, agreement_id: str, name: Command, command_id: str, standing: Standing) -> None:
+async def _start(client: Client, standing: Standing, **options: Any) -> None:
+    agreement = standing.agreement
+    await client.start_workflow(
+        AgreementWorkflow.run,
+        AgreementStart(standing=standing),
+        id=agreement_workflow_id(agreement.id),
+        task_queue=AGREEMENTS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=f"{agreement.reference}: {standing.terms}",
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(search_attributes.AGREEMENT_STATUS, standing.status.value),
+                SearchAttributePair(search_attributes.MERCHANT, agreement.merchant_id),
+                SearchAttributePair(search_attributes.GATEWAY, agreement.gateway),
+                SearchAttributePair(search_attributes.CUSTOMER, agreement.customer_id),
+                SearchAttributePair(search_attributes.REFERENCE, agreement.reference),
+            ]
+        ),
+        priority=Priority(fairness_key=agreement.merchant_id),
+        **options,
+    )
+
+
+async def command(client: Client, name: Command, command_id: str, standing: Standing) -> None:
     """Tells the workflow of a change that is already committed on the agreement's row.
 
     An update, because its answer says that the workflow has taken it up; a signal when no worker answers, because a
     signal waits for one. A workflow that is gone has nothing left to do.
     """
-    handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement_id))
+    handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(standing.agreement.id))
     try:
         await handle.execute_update(
             name.value,
@@ -85,23 +96,6 @@ async def command(client: Client, agreement_id: str, name: Command, command_id: 
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             await handle.signal(AgreementWorkflow.look, standing)
-
-
-async def tell_news(client: Client, agreement_id: str, notification_id: str) -> None:
-    """Hands a journalled provider message to the agreement's workflow, or to one of its own when that has closed."""
-    handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement_id))
-    try:
-        await handle.signal(AgreementWorkflow.provider_news, notification_id)
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        await client.start_workflow(
-            LateNewsWorkflow.run,
-            args=[agreement_id, notification_id],
-            id=f"news/{notification_id}",
-            task_queue=AGREEMENTS_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        )
 
 
 async def advance_clock(client: Client, clock_id: str) -> None:

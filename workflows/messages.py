@@ -34,15 +34,12 @@ class CommandResult(BaseModel):
 class AgreementStart(BaseModel):
     """What an agreement's workflow starts from, and what one run hands to the next."""
 
-    agreement_id: str
-    merchant_id: str
-    gateway: str
-    customer_id: str
-    reference: str
-    on_test_clock: bool
     standing: Standing
-    now: datetime | None = None
     news: list[str] = []
+    """Ids of journalled provider messages still to be settled."""
     applied: dict[str, CommandResult] = {}
+    """Answers to the last commands by their ids: the server may deliver an update twice around a continue-as-new."""
     shown: tuple[str, datetime | None] | None = None
+    """The search attributes last written."""
     roll_after: int = 400
+    """Events after which a run continues as new; tests make it small."""

@@ -1,0 +1,201 @@
+"""The life of an agreement.
+
+PostgreSQL holds the truth; this workflow is the agreement's clock and its queue. It waits for the
+next thing on the agenda, has it done, and goes on from the standing that comes back. Because a standing is complete and
+numbered, news, commands and answers may overtake each other freely: the highest version wins.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contract import NEWS, STEPS, NewsInput, StepInput, gateway_queue
+    from agreements.agenda import Step, next_step
+    from agreements.standing import Standing
+    from agreements.status import AgreementStatus
+    from workflows import search_attributes
+    from workflows.details import details
+    from workflows.messages import AgreementStart, CommandResult
+
+_COMMANDS_REMEMBERED = 64
+
+# One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
+_CALL = timedelta(seconds=30)
+_HEARTBEAT = timedelta(seconds=10)
+_UNTIL_IT_WORKS = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
+)
+
+
+@workflow.defn
+class AgreementWorkflow:
+    """One per agreement, from its creation until it has ended and nothing is left to find out or to give back."""
+
+    @workflow.init
+    def __init__(self, start: AgreementStart) -> None:
+        self._standing = start.standing
+        self._clock = start.standing.as_of
+        self._news = list(start.news)
+        self._applied = dict(start.applied)
+        self._shown = start.shown
+        self._roll_after = start.roll_after
+        self._revision = 0
+
+    @workflow.run
+    async def run(self, start: AgreementStart) -> AgreementStatus:
+        """Answers the status the agreement ended with."""
+        while self._news or not self._standing.closed:
+            self._show()
+            self._continue_as_new_when_long()
+            step = next_step(self._standing, self._now())
+            if self._news:
+                await self._settle(self._news[0])
+            elif step is not None and step.due_at <= self._now():
+                await self._perform(step)
+            else:
+                await self._rest_until(step)
+        self._show()
+        return self._standing.status
+
+    # What the loop does
+
+    async def _perform(self, step: Step) -> None:
+        await self._do(
+            STEPS[step.kind],
+            StepInput(
+                agreement_id=self._standing.agreement.id, at=self._now(), subject=step.subject, attempt=step.attempt
+            ),
+            step.title,
+        )
+
+    async def _settle(self, notification_id: str) -> None:
+        news = NewsInput(agreement_id=self._standing.agreement.id, notification_id=notification_id, at=self._now())
+        await self._do(NEWS, news, "settle news from the provider")
+        self._news.remove(notification_id)
+
+    async def _do(self, activity: str, argument: StepInput | NewsInput, summary: str) -> None:
+        agreement = self._standing.agreement
+        standing = await workflow.execute_activity(
+            activity,
+            argument,
+            result_type=Standing,
+            task_queue=gateway_queue(agreement.gateway),
+            start_to_close_timeout=_CALL,
+            heartbeat_timeout=_HEARTBEAT,
+            retry_policy=_UNTIL_IT_WORKS,
+            summary=summary,
+            priority=Priority(fairness_key=agreement.merchant_id),
+        )
+        self._adopt(standing)
+
+    async def _rest_until(self, step: Step | None) -> None:
+        """Waits for the step's instant or for news. A test clock stands still, so only its tick can end the wait."""
+        seen = self._revision
+        wait = None if step is None or self._on_test_clock else step.due_at - self._now()
+        try:
+            await workflow.wait_condition(
+                lambda: self._revision != seen, timeout=wait, timeout_summary=step.title if step else None
+            )
+        except TimeoutError:
+            return
+
+    def _continue_as_new_when_long(self) -> None:
+        info = workflow.info()
+        long = info.is_continue_as_new_suggested() or info.get_current_history_length() > self._roll_after
+        if long and workflow.all_handlers_finished():
+            workflow.continue_as_new(
+                AgreementStart(
+                    standing=self._standing.model_copy(update={"as_of": self._clock}),
+                    news=self._news,
+                    applied=self._applied,
+                    shown=self._shown,
+                    roll_after=self._roll_after,
+                )
+            )
+
+    # What arrives meanwhile: recorded here, acted on by the loop
+
+    @workflow.update
+    def pause(self, command_id: str, standing: Standing) -> CommandResult:
+        """The merchant paused the agreement; the row says so already."""
+        return self._take_up(command_id, standing)
+
+    @workflow.update
+    def resume(self, command_id: str, standing: Standing) -> CommandResult:
+        """The merchant resumed the agreement; the row says so already."""
+        return self._take_up(command_id, standing)
+
+    @workflow.update
+    def revoke(self, command_id: str, standing: Standing) -> CommandResult:
+        """The agreement was revoked; the row says so already, and no debit can start."""
+        return self._take_up(command_id, standing)
+
+    @workflow.signal
+    def look(self, standing: Standing) -> None:
+        """A change was committed while no worker could answer an update."""
+        self._adopt(standing)
+
+    @workflow.signal
+    def provider_news(self, notification_id: str) -> None:
+        """The provider, or the customer coming back from its page, said something; it is in the journal."""
+        if notification_id not in self._news:
+            self._news.append(notification_id)
+            self._revision += 1
+
+    @workflow.signal
+    def tick(self, now: datetime) -> None:
+        """The agreement's test clock has moved."""
+        if now > self._clock:
+            self._clock = now
+            self._revision += 1
+
+    @workflow.query
+    def snapshot(self) -> Standing:
+        """What the workflow goes by, for operators."""
+        return self._standing
+
+    def _take_up(self, command_id: str, standing: Standing) -> CommandResult:
+        if command_id in self._applied:
+            return self._applied[command_id]
+        self._adopt(standing)
+        result = CommandResult(version=self._standing.version)
+        self._applied[command_id] = result
+        if len(self._applied) > _COMMANDS_REMEMBERED:
+            del self._applied[next(iter(self._applied))]
+        return result
+
+    def _adopt(self, standing: Standing) -> None:
+        if standing.version > self._standing.version:
+            self._standing = standing
+            self._clock = max(self._clock, standing.as_of)
+            self._revision += 1
+
+    # What time it is, and what people see
+
+    @property
+    def _on_test_clock(self) -> bool:
+        return self._standing.agreement.test_clock_id is not None
+
+    def _now(self) -> datetime:
+        return self._clock if self._on_test_clock else workflow.now()
+
+    def _show(self) -> None:
+        """The workflow list and the open workflow in the Temporal UI; attributes are written only when they change."""
+        workflow.set_current_details(details(self._standing, self._now()))
+        shown = (self._standing.status.value, self._standing.next_charge_at)
+        if shown == self._shown:
+            return
+        status, next_charge_at = self._shown = shown
+        workflow.upsert_search_attributes(
+            [
+                search_attributes.AGREEMENT_STATUS.value_set(status),
+                search_attributes.PAST_DUE.value_set(self._standing.status is AgreementStatus.PAST_DUE),
+                search_attributes.NEXT_CHARGE_AT.value_set(next_charge_at)
+                if next_charge_at
+                else search_attributes.NEXT_CHARGE_AT.value_unset(),
+            ]
+        )

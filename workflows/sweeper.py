@@ -1,0 +1,31 @@
+"""Looks for work that a crash left between a commit and its consequence, and has it taken up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contract import SWEEP
+
+_ROUNDS_PER_RUN = 200
+
+
+@workflow.defn
+class SweeperWorkflow:
+    """One per namespace. Everything it does is safe to do twice."""
+
+    @workflow.run
+    async def run(self, interval: timedelta) -> None:
+        """Never ends; it continues as new before its history grows long."""
+        for _ in range(_ROUNDS_PER_RUN):
+            await workflow.execute_activity(
+                SWEEP,
+                start_to_close_timeout=timedelta(minutes=1),
+                retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=30)),
+                summary="start what was left behind",
+            )
+            await workflow.sleep(interval, summary="until the next sweep")
+        workflow.continue_as_new(interval)
