@@ -33,7 +33,7 @@ class Decision(BaseModel):
     """What was decided, and everything it was decided from. `at` is the next attempt's instant (UTC) with `retry` only.
 
     `rule` names the rule that had the last word. `budget_left` is how many attempts the policy allows after this
-    decline, the one decided on included; 0 where no attempt may follow by itself. `inputs` are the facts, for the record.
+    decline, the one decided on included; 0 where no attempt may follow by itself. `inputs` are the facts it rests on.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -114,10 +114,10 @@ def planned(terms: Terms, first: int, count: int) -> list[PlannedCycle]:
 def catch_up_limit(terms: Terms) -> timedelta:
     """How long after its due instant a missed cycle may still be collected by itself (payment-rules §3.2 rule 9).
 
-    Three days, and always less than half the period: an hour less, so that a 23-hour day is safe too.
+    Three days, and always less than half the period: two hours less, so that the 22-hour day of a DST change is safe.
     """
     days = _fixed_days(terms)
-    return CATCH_UP if days is None else min(CATCH_UP, timedelta(days=days) / 2 - timedelta(hours=1))
+    return CATCH_UP if days is None else min(CATCH_UP, timedelta(days=days) / 2 - timedelta(hours=2))
 
 
 def _plan(terms: Terms, n: int) -> PlannedCycle:
