@@ -1,0 +1,35 @@
+# Needs Python 3.11 or newer, make and a package index; everything else goes into the environment.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+UV_VERSION := $(shell awk '/^name = "uv"$$/ { getline; gsub(/[^0-9.]/, ""); print }' uv.lock)
+PACKAGES := agreements gateways store activities workflows api sandbox cli worker.py settings.py tests
+
+export UV_PROJECT_ENVIRONMENT := $(VENV)
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: demo dev test lint
+
+# A collected year on the sandbox, then an audit.
+demo: $(VENV)/.synced
+	$(BIN)/autodebit demo
+
+# Everything on this machine until Ctrl-C.
+dev: $(VENV)/.synced
+	$(BIN)/autodebit dev
+
+test: $(VENV)/.synced
+	$(BIN)/pytest
+
+lint: $(VENV)/.synced
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/lint-imports
+
+# The stamp is older than the lock whenever the environment may differ from it.
+$(VENV)/.synced: uv.lock pyproject.toml
+	test -x $(BIN)/uv || { $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }
+	$(BIN)/uv sync --frozen --quiet
+	touch $@
