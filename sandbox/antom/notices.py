@@ -1,0 +1,141 @@
+"""Antom's notifications: bodies, signature, and when they are sent again (gateways/antom.md §4)."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from sqlalchemy.orm import Session
+
+from gateways.antom.signing import sign
+from sandbox.agenda import NOW
+from sandbox.antom.answers import amount, iso, result
+from sandbox.antom.scripts import News
+from sandbox.antom.state import Client, Consult, Credential, Payment, Refund
+from sandbox.clocks import Moment
+from sandbox.notifier import Dialect, Notification, Notifier
+
+WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 10, 60, 120, 360, 900))
+"""Between the eight sends; the first goes out at once."""
+ACKNOWLEDGED = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
+"""The only body that stops the resending."""
+LATE = timedelta(hours=1)
+OVERTAKEN_BY = timedelta(milliseconds=300)
+"""Real head start that shuffled news gives to what was sent after it."""
+
+
+def dialect(key: RSAPrivateKey, resend: bool) -> Dialect:
+    """How Antom notifies."""
+
+    def headers(message: Notification, path: str, now: datetime) -> dict[str, str]:
+        time = iso(now) or ""
+        return {
+            "content-type": "application/json; charset=UTF-8",
+            "client-id": message.client_id,
+            "request-time": time,
+            "signature": sign(key, "POST", path, message.client_id, time, message.body.encode()),
+        }
+
+    return Dialect(WAITS if resend else (), headers, _acknowledges)
+
+
+def _acknowledges(response: httpx.Response) -> bool:
+    try:
+        return response.status_code == 200 and response.json() == ACKNOWLEDGED
+    except ValueError:
+        return False
+
+
+class Notices:
+    """Queues Antom's notifications. A merchant without any notify URL is not notified."""
+
+    def __init__(self, notifier: Notifier) -> None:
+        self._notifier = notifier
+
+    def code_created(self, session: Session, moment: Moment, consult: Consult) -> int | None:
+        """AUTHCODE_CREATED, sent without delay since the customer waits; the notification's number."""
+        body = {
+            "authorizationNotifyType": "AUTHCODE_CREATED",
+            "authCode": consult.auth_code,
+            "authState": consult.auth_state,
+            "result": _success(),
+        }
+        return self._queue(session, moment, consult.client_id, consult.notify_url, body, hold=NOW)
+
+    def token_canceled(self, session: Session, moment: Moment, credential: Credential, reason: str) -> None:
+        """TOKEN_CANCELED: the echo of a revoke, or the payer's own."""
+        body = {
+            "authorizationNotifyType": "TOKEN_CANCELED",
+            "accessToken": credential.access_token,
+            "reason": reason,
+            "result": _success(),
+        }
+        self._queue(session, moment, credential.client_id, credential.notify_url, body)
+
+    def payment_result(
+        self, session: Session, moment: Moment, payment: Payment, after: timedelta = NOW, code: str | None = None
+    ) -> None:
+        """PAYMENT_RESULT, travelling as the payment's script says."""
+        code = code or payment.code
+        body = _payment(payment, "PAYMENT_RESULT", code)
+        news = News[payment.news]
+        where = session, moment, payment.client_id, payment.notify_url
+        if news is News.SHUFFLED:
+            # The payment's two messages in the wrong order: a merchant must not fall back to "pending".
+            self._queue(*where, body, after=after)
+            self._queue(*where, _payment(payment, "PAYMENT_PENDING", "SUCCESS"), after=after, hold=OVERTAKEN_BY)
+        else:
+            wait = after + LATE if news is News.LATE else after
+            self._queue(*where, body, after=wait, copies=2 if news is News.DOUBLE else 1)
+
+    def refund_result(self, session: Session, moment: Moment, refund: Refund) -> None:
+        """REFUND_RESULT."""
+        body = {
+            "notifyType": "REFUND_RESULT",
+            "result": result(refund.code),
+            "refundStatus": refund.status,
+            "refundRequestId": refund.request_id,
+            "refundId": refund.refund_id,
+            "refundAmount": amount(refund.currency, refund.value),
+            "refundTime": iso(refund.done),
+        }
+        self._queue(session, moment, refund.client_id, refund.notify_url, body)
+
+    def _queue(
+        self,
+        session: Session,
+        moment: Moment,
+        client_id: str,
+        url: str | None,
+        body: dict[str, Any],
+        *,
+        after: timedelta = NOW,
+        copies: int = 1,
+        hold: timedelta | None = None,
+    ) -> int | None:
+        target = url or session.get_one(Client, client_id).notify_url
+        if not target:
+            return None
+        kind = str(body.get("notifyType") or body["authorizationNotifyType"])
+        text = json.dumps({name: value for name, value in body.items() if value is not None}, separators=(",", ":"))
+        message = Notification(kind, client_id, target, text, moment.clock, moment.now)
+        return self._notifier.queue(session, moment, message, after=after, copies=copies, hold=hold)
+
+
+def _success() -> dict[str, str]:
+    return result("SUCCESS", "success")
+
+
+def _payment(payment: Payment, kind: str, code: str) -> dict[str, Any]:
+    return {
+        "notifyType": kind,
+        "result": result(code, "success" if code == "SUCCESS" else None),
+        "paymentRequestId": payment.request_id,
+        "paymentId": payment.payment_id,
+        "paymentAmount": amount(payment.currency, payment.value),
+        "paymentCreateTime": iso(payment.created),
+        "paymentTime": iso(payment.paid) if kind == "PAYMENT_RESULT" and code == "SUCCESS" else None,
+    }

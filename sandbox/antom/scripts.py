@@ -1,0 +1,96 @@
+"""The scripts' vocabulary (design §8), each word mapped to what Antom really answers.
+
+Codes are from gateways/antom.md §8. Wallets have no cards, so the card words get the code by which a wallet says that
+the customer's account cannot be used. Antom has no "do not honor": `PROCESS_FAIL` is its generic refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Wire(Enum):
+    """What happens on the connection once the debit was decided."""
+
+    ANSWER = auto()
+    CUT = auto()
+    """Closed without a byte."""
+    HOLD = auto()
+    """No answer until the caller gives up. The debit never reached Antom's books."""
+    HTTP_500 = auto()
+    """The debit never reached Antom's books."""
+    GARBAGE = auto()
+    """HTTP 200, correctly signed, and no JSON."""
+    BAD_SIGNATURE = auto()
+
+
+class News(Enum):
+    """How the notification of the result travels."""
+
+    NORMAL = auto()
+    DOUBLE = auto()
+    LATE = auto()
+    SHUFFLED = auto()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One scripted debit: final `code`, whether it is first in process, what the wire and the notification do."""
+
+    code: str = "SUCCESS"
+    in_process: bool = False
+    wire: Wire = Wire.ANSWER
+    news: News = News.NORMAL
+    revokes: bool = False
+
+    @property
+    def recorded(self) -> bool:
+        """Whether Antom remembers the debit at all."""
+        return self.wire not in (Wire.HOLD, Wire.HTTP_500)
+
+
+VOCABULARY = {
+    "success": Step(),
+    "insufficient_funds": Step("USER_BALANCE_NOT_ENOUGH"),
+    "limit_exceeded": Step("USER_AMOUNT_EXCEED_LIMIT"),
+    "do_not_honor": Step("PROCESS_FAIL"),
+    "issuer_unavailable": Step("UNAVAILABLE_PAYMENT_METHOD"),
+    "expired_card": Step("USER_STATUS_ABNORMAL"),
+    "lost_card": Step("USER_STATUS_ABNORMAL"),
+    "stolen_card": Step("USER_STATUS_ABNORMAL"),
+    "closed_account": Step("USER_NOT_EXIST"),
+    "invalid_token": Step("INVALID_ACCESS_TOKEN"),
+    "revoked_by_payer": Step("INVALID_ACCESS_TOKEN", revokes=True),
+    "authentication_required": Step("AUTHENTICATION_REQUIRED"),
+    "risk_reject": Step("RISK_REJECT"),
+    "processing_then_success": Step(in_process=True),
+    "processing_then_failure": Step("USER_BALANCE_NOT_ENOUGH", in_process=True),
+    "lost_answer_success": Step(wire=Wire.CUT),
+    "lost_answer_failure": Step("USER_BALANCE_NOT_ENOUGH", wire=Wire.CUT),
+    "timeout": Step(wire=Wire.HOLD),
+    "http_500": Step(wire=Wire.HTTP_500),
+    "garbage": Step(wire=Wire.GARBAGE),
+    "bad_signature": Step(wire=Wire.BAD_SIGNATURE),
+    "double_notification": Step(news=News.DOUBLE),
+    "late_notification": Step(news=News.LATE),
+    "shuffled_notifications": Step(news=News.SHUFFLED),
+}
+
+
+class BadScript(ValueError):
+    """A script uses a word that is not in the vocabulary."""
+
+
+def parse(script: str) -> tuple[str, ...]:
+    """The words of a comma-separated script; an empty one means `success`. Raises BadScript."""
+    words = tuple(word.strip() for word in script.split(",") if word.strip()) or ("success",)
+    if unknown := [word for word in words if word not in VOCABULARY]:
+        raise BadScript(f"unknown script {', '.join(unknown)}; known: {', '.join(VOCABULARY)}")
+    return words
+
+
+def step(script: str, position: int) -> Step:
+    """The step at a position, counted from 0; the last one repeats."""
+    words = parse(script)
+    return VOCABULARY[words[min(position, len(words) - 1)]]

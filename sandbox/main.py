@@ -1,0 +1,52 @@
+"""Runs the sandbox: one HTTP server per gateway, each on its own port, all in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+from sandbox.antom.app import create_app as antom
+from sandbox.server import Server
+
+GATEWAYS = {"antom": antom}
+"""Name of each gateway and what makes its app from the path of its database."""
+
+
+async def serve(
+    data_dir: Path, ports: dict[str, int], host: str = "127.0.0.1", stop: asyncio.Event | None = None
+) -> None:
+    """Serves the gateways named in `ports` until `stop` is set or the task is cancelled; keeps its state in `data_dir`.
+
+    Raises KeyError for a gateway there is no sandbox for, and RuntimeError when a server cannot start or dies.
+    """
+    stop = stop or asyncio.Event()
+    servers = {name: Server(GATEWAYS[name](data_dir / f"{name}.sqlite3"), host, port) for name, port in ports.items()}
+    running = [asyncio.create_task(_serve(name, server)) for name, server in servers.items()]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait([*running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopping.cancel()
+        for server in servers.values():
+            server.should_exit = True
+        await asyncio.gather(*running)
+
+
+async def _serve(name: str, server: Server) -> None:
+    try:
+        await server.serve()
+    except SystemExit as error:  # uvicorn's way to say that the port is taken
+        raise RuntimeError(f"the {name} sandbox could not start on port {server.config.port}") from error
+
+
+def run(data_dir: Path, ports: dict[str, int], host: str = "127.0.0.1") -> None:
+    """`serve` in this process until SIGTERM or Ctrl-C."""
+    asyncio.run(_until_signal(data_dir, ports, host))
+
+
+async def _until_signal(data_dir: Path, ports: dict[str, int], host: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(data_dir, ports, host, stop)
