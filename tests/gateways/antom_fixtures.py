@@ -37,13 +37,15 @@ CONSULT = AuthorizationRequest("as_1", "GCASH", "https://e.example/returns/antom
 REFUND = RefundRequest("rfd_1", "2025080119401080", AMOUNT, "goodwill", "https://engine.example/n")
 
 
-def _private(key: rsa.RSAPrivateKey) -> str:
+def private_text(key: rsa.RSAPrivateKey) -> str:
+    """The key as PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
 
 
-def _public(key: rsa.RSAPrivateKey) -> str:
+def public_text(key: rsa.RSAPrivateKey) -> str:
+    """The public half as PEM."""
     return (
         key.public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
@@ -53,7 +55,7 @@ def _public(key: rsa.RSAPrivateKey) -> str:
 
 def account(client_id: str = CLIENT_ID, sandbox: bool = False, **keys: str) -> Account:
     """An account whose base URL nobody answers."""
-    known = {"client_id": client_id, "private_key": _private(MERCHANT_KEY), "public_key": _public(ANTOM_KEY)}
+    known = {"client_id": client_id, "private_key": private_text(MERCHANT_KEY), "public_key": public_text(ANTOM_KEY)}
     return Account("gwa_1", False, "https://antom.example", known | keys, sandbox)
 
 
