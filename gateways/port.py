@@ -172,6 +172,14 @@ class News:
     reason: str | None = None
 
 
+class BadNotification(Exception):
+    """A message not to be believed or not to be understood; nothing may change because of it. `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
 class Gateway(Protocol):
     """A provider. Every method makes exactly one HTTP call and returns within `call.timeout`."""
 

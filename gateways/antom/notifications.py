@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from gateways.antom import codes, keys, messages, signing
 from gateways.antom.messages import Message
 from gateways.antom.transformers import REFUND_STATUS
-from gateways.notifications import BadNotification
-from gateways.port import Account, News, NewsKind, Verdict
+from gateways.port import Account, BadNotification, News, NewsKind, Verdict
 
 ACKNOWLEDGED = b'{"result":{"resultCode":"SUCCESS","resultStatus":"S","resultMessage":"success"}}'
 """The body Antom wants with HTTP 200; after anything else it sends the message again, up to 8 times in a day."""

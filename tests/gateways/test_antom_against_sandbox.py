@@ -20,10 +20,10 @@ from agreements.money import Money
 from gateways.antom.connector import Antom
 from gateways.antom.notifications import ACKNOWLEDGED, from_return, parse, refusal
 from gateways.http import client
-from gateways.notifications import BadNotification
 from gateways.port import (
     Account,
     AuthorizationRequest,
+    BadNotification,
     Call,
     ChargeRequest,
     News,

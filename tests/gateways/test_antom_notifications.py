@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from agreements.declines import DeclineCategory
 from gateways.antom import signing
 from gateways.antom.notifications import ACKNOWLEDGED, from_return, parse, refusal
-from gateways.notifications import BadNotification
-from gateways.port import Account, News, NewsKind, Verdict
+from gateways.port import Account, BadNotification, News, NewsKind, Verdict
 from tests.gateways.antom_fixtures import AMOUNT, ANTOM_KEY, CLIENT_ID, FORGER_KEY, MERCHANT_KEY, account, result
 
 PATH = "/notifications/antom/gwa_1?src=a%20b"
