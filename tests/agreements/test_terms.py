@@ -1,6 +1,6 @@
 """Field limits of the terms, and the rules between the fields."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -55,6 +55,7 @@ class TestFields:
             ("start_date", "2027-01-31T00:00:00"),
             ("start_date", "31.01.2027"),
             ("start_date", 0),
+            ("start_date", datetime(2027, 1, 31, tzinfo=UTC)),
             ("start_date", "1999-12-31"),
             ("expiry_date", "3000-01-01"),
             ("debit_time", "24:00"),
