@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sqlalchemy.orm import Session
 
@@ -26,10 +26,13 @@ class Advance(BaseModel):
 
 
 class ClockState(BaseModel):
-    """`next_due_at` is the earliest event after `now`; `outstanding` counts events due and not finished."""
+    """`next_due_at` is the earliest event after `now`; `outstanding` counts events due and not finished.
+
+    `now` is null for a clock that never reached this sandbox.
+    """
 
     id: str
-    now: datetime
+    now: datetime | None
     next_due_at: datetime | None
     outstanding: int
 
@@ -64,7 +67,7 @@ def shared_router(database: Database, agenda: Agenda, faults: Faults, keep_on_re
     async def clock_state(clock: str) -> ClockState:
         with database.begin() as session:
             if session.get(Clock, clock) is None:
-                raise HTTPException(404, "no such clock")
+                return ClockState(id=clock, now=None, next_due_at=None, outstanding=0)
             return shown(session, clocks.read(session, clock))
 
     @router.post("/clocks/{clock}/advance")

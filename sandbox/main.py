@@ -16,11 +16,13 @@ GATEWAYS = {"antom": antom}
 async def serve(
     data_dir: Path, ports: dict[str, int], host: str = "127.0.0.1", stop: asyncio.Event | None = None
 ) -> None:
-    """Serves the gateways named in `ports` until `stop` is set or the task is cancelled; keeps its state in `data_dir`.
+    """Serves the gateways named in `ports` and keeps its state in `data_dir`, until `stop` is set.
+
+    Without `stop`, until SIGTERM or Ctrl-C; that form needs the process's main thread.
 
     Raises KeyError for a gateway there is no sandbox for, and RuntimeError when a server cannot start or dies.
     """
-    stop = stop or asyncio.Event()
+    stop = stop or _on_signal()
     servers = {name: Server(GATEWAYS[name](data_dir / f"{name}.sqlite3"), host, port) for name, port in ports.items()}
     running = [asyncio.create_task(_serve(name, server)) for name, server in servers.items()]
     stopping = asyncio.create_task(stop.wait())
@@ -42,11 +44,11 @@ async def _serve(name: str, server: Server) -> None:
 
 def run(data_dir: Path, ports: dict[str, int], host: str = "127.0.0.1") -> None:
     """`serve` in this process until SIGTERM or Ctrl-C."""
-    asyncio.run(_until_signal(data_dir, ports, host))
+    asyncio.run(serve(data_dir, ports, host))
 
 
-async def _until_signal(data_dir: Path, ports: dict[str, int], host: str) -> None:
+def _on_signal() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(data_dir, ports, host, stop)
+    return stop

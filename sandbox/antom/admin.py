@@ -7,7 +7,7 @@ from typing import Annotated
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from fastapi import APIRouter, HTTPException
 from pydantic import AfterValidator, BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from gateways.antom.signing import load_public_key
@@ -62,7 +62,9 @@ def antom_router(database: Database, agenda: Agenda, authorizations: Authorizati
     @router.get("/credentials")
     async def credentials() -> dict[str, list[dict[str, object]]]:
         with database.begin() as session:
-            return {"data": [_shown(session, row) for row in session.scalars(select(Credential))]}
+            return {
+                "data": [_shown(session, row) for row in session.scalars(select(Credential).order_by(text("rowid")))]
+            }
 
     @router.post("/credentials/{credential_id}/script")
     async def set_script(credential_id: str, body: ScriptBody) -> dict[str, object]:

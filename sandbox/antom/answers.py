@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from sandbox import clocks
-from sandbox.antom.scripts import Wire
+from sandbox.antom.scripts import UNDECIDED, Wire
 from sandbox.clocks import Moment
 
 ANTOM_ZONE = timezone(timedelta(hours=8))
@@ -32,7 +32,7 @@ MESSAGES = {
     "ORDER_NOT_EXIST": "The order does not exist.",
     "REPEAT_REQ_INCONSISTENT": "Repeated requests are inconsistent.",
 }
-IN_PROGRESS = frozenset({"PAYMENT_IN_PROCESS", "REFUND_IN_PROCESS", "UNKNOWN_EXCEPTION"})
+IN_PROGRESS = UNDECIDED | {"PAYMENT_IN_PROCESS", "REFUND_IN_PROCESS"}
 """Codes with status U. Whether REFUND_IN_PROCESS is one is unverified."""
 
 

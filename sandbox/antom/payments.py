@@ -65,7 +65,7 @@ class Payments:
         scripted = step(credential.script, credential.position)
         credential.position += 1
         if not scripted.recorded:
-            return Answer({}, scripted.wire)
+            return Answer(answer(scripted.code).body, scripted.wire)
         return self._record(call, request, credential, scripted, closes)
 
     def _record(

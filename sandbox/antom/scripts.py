@@ -47,8 +47,23 @@ class Step:
     @property
     def recorded(self) -> bool:
         """Whether Antom remembers the debit at all."""
-        return self.wire not in (Wire.HOLD, Wire.HTTP_500)
+        return self.wire not in (Wire.HOLD, Wire.HTTP_500) and self.code not in UNDECIDED
 
+
+REFUSALS = frozenset(
+    """
+    USER_BALANCE_NOT_ENOUGH USER_AMOUNT_EXCEED_LIMIT PAYMENT_AMOUNT_EXCEED_LIMIT PAYMENT_COUNT_EXCEED_LIMIT
+    USER_PAYMENT_VERIFICATION_FAILED VERIFY_TIMES_EXCEED_LIMIT UNAVAILABLE_PAYMENT_METHOD ORDER_IS_CLOSED
+    ORDER_IS_CANCELED INVALID_ACCESS_TOKEN INVALID_CONTRACT AUTHENTICATION_REQUIRED USER_NOT_EXIST
+    USER_STATUS_ABNORMAL USER_KYC_NOT_QUALIFIED VERIFY_UNMATCHED PAYMENT_NOT_QUALIFIED RISK_REJECT SUSPECTED_RISK
+    FRAUD_REJECT PAYMENT_PROHIBITED REGULATION_RESTRICTION BUSINESS_NOT_SUPPORT CURRENCY_NOT_SUPPORT INVALID_AMOUNT
+    ORDER_STATUS_INVALID NO_PAY_OPTIONS SETTLE_CONTRACT_NOT_MATCH INVALID_MERCHANT_STATUS MERCHANT_KYB_NOT_QUALIFIED
+    MERCHANT_NOT_REGISTERED ACCESS_DENIED PROCESS_FAIL SYSTEM_ERROR
+    """.split()  # noqa: SIM905 - a list of words reads better
+)
+"""Codes of `pay` with status F. A script may also name one of these, or one of UNDECIDED, itself."""
+UNDECIDED = frozenset({"UNKNOWN_EXCEPTION", "REQUEST_TRAFFIC_EXCEED_LIMIT"})
+"""Codes of `pay` with status U that ask for the identical call again. The sandbox made no debit then."""
 
 VOCABULARY = {
     "success": Step(),
@@ -79,13 +94,13 @@ VOCABULARY = {
 
 
 class BadScript(ValueError):
-    """A script uses a word that is not in the vocabulary."""
+    """A script uses a word that is neither in the vocabulary nor one of Antom's result codes."""
 
 
 def parse(script: str) -> tuple[str, ...]:
     """The words of a comma-separated script; an empty one means `success`. Raises BadScript."""
     words = tuple(word.strip() for word in script.split(",") if word.strip()) or ("success",)
-    if unknown := [word for word in words if word not in VOCABULARY]:
+    if unknown := [word for word in words if word not in VOCABULARY and word not in REFUSALS | UNDECIDED]:
         raise BadScript(f"unknown script {', '.join(unknown)}; known: {', '.join(VOCABULARY)}")
     return words
 
@@ -93,4 +108,5 @@ def parse(script: str) -> tuple[str, ...]:
 def step(script: str, position: int) -> Step:
     """The step at a position, counted from 0; the last one repeats."""
     words = parse(script)
-    return VOCABULARY[words[min(position, len(words) - 1)]]
+    word = words[min(position, len(words) - 1)]
+    return VOCABULARY.get(word) or Step(word)
