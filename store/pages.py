@@ -1,0 +1,54 @@
+"""Pages of lists: opaque cursors that name the last row shown, so that rows written meanwhile move nothing."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class BadCursor(ValueError):
+    """Not a cursor of this list."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Some rows of a list, and where the next page goes on."""
+
+    rows: list[T]
+    next_cursor: str | None
+
+
+def cut(rows: Sequence[T], limit: int, key: Callable[[T], Sequence[str | int]]) -> Page[T]:
+    """A page from up to `limit` + 1 rows: the one too many only tells that there are more."""
+    if len(rows) <= limit:
+        return Page(list(rows), None)
+    return Page(list(rows[:limit]), cursor(key(rows[limit - 1])))
+
+
+def cursor(parts: Sequence[str | int]) -> str:
+    """The cursor of a row whose place in the order is given by `parts`."""
+    return base64.urlsafe_b64encode(json.dumps(list(parts)).encode()).decode().rstrip("=")
+
+
+def place(text: str, *kinds: type[str] | type[int]) -> list[str | int]:
+    """What `cursor` was made of. Raises BadCursor unless it has parts of these kinds."""
+    try:
+        parts = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise BadCursor(text) from error
+    if not isinstance(parts, list) or tuple(map(type, parts)) != kinds:
+        raise BadCursor(text)
+    if any(_unstorable(part) for part in parts):
+        raise BadCursor(text)
+    return parts
+
+
+def _unstorable(part: str | int) -> bool:
+    """A number beyond 64 bits, or text PostgreSQL cannot hold."""
+    return not part.isprintable() if isinstance(part, str) else abs(part) >= 2**63

@@ -1,0 +1,138 @@
+"""What the API reads: one row, or a page of a list. Everything is scoped to a merchant and a mode."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, TypeVar
+
+from sqlalchemy import BigInteger, Text, func, tuple_
+from sqlalchemy import cast as sql_cast
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from agreements import schedule
+from agreements.schedule import PlannedCycle
+from agreements.status import AgreementStatus, ChargeStatus
+from agreements.terms import Terms
+from store import clocks
+from store.merchants import Principal
+from store.pages import BadCursor, Page, cut, place
+from store.tables import Agreement, Charge, Event, TestClock, WebhookEndpoint
+
+_Owned = TypeVar("_Owned", Agreement, Charge, WebhookEndpoint)
+
+_ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}", re.ASCII)
+
+
+async def find(session: AsyncSession, table: type[_Owned], principal: Principal, id_: str) -> _Owned | None:
+    """The row with this id; None if there is none, or it belongs to another merchant or mode."""
+    if not _ID.fullmatch(id_):
+        return None
+    return (await session.exec(_owned(table, principal).where(col(table.id) == id_))).first()
+
+
+async def find_clock(session: AsyncSession, principal: Principal, id_: str, *, lock: bool = False) -> TestClock | None:
+    """A test clock of the merchant; there are none in live mode."""
+    if principal.livemode or not _ID.fullmatch(id_):
+        return None
+    query = select(TestClock).where(TestClock.id == id_, TestClock.merchant_id == principal.merchant_id)
+    return (await session.exec(query.with_for_update() if lock else query)).first()
+
+
+async def agreements(
+    session: AsyncSession, principal: Principal, *, limit: int, after: str | None, **filters: str | AgreementStatus
+) -> Page[Agreement]:
+    """Newest first; `filters` are columns that must have these values. Raises BadCursor."""
+    query = _owned(Agreement, principal)
+    for name, value in filters.items():
+        query = query.where(getattr(Agreement, name) == value)
+    return await _newest_first(session, Agreement, query, limit, after)
+
+
+async def charges(
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    agreement_id: str | None,
+    status: ChargeStatus | None,
+    limit: int,
+    after: str | None,
+) -> Page[Charge]:
+    """Newest first. Raises BadCursor."""
+    query = _owned(Charge, principal)
+    if agreement_id is not None:
+        query = query.where(Charge.agreement_id == agreement_id)
+    if status is not None:
+        query = query.where(Charge.status == status)
+    return await _newest_first(session, Charge, query, limit, after)
+
+
+async def webhook_endpoints(
+    session: AsyncSession, principal: Principal, *, limit: int, after: str | None
+) -> Page[WebhookEndpoint]:
+    """Newest first, without the deleted ones. Raises BadCursor."""
+    query = _owned(WebhookEndpoint, principal).where(col(WebhookEndpoint.deleted_at).is_(None))
+    return await _newest_first(session, WebhookEndpoint, query, limit, after)
+
+
+async def events(
+    session: AsyncSession, principal: Principal, *, agreement_id: str | None, limit: int, after: str | None
+) -> Page[Event]:
+    """The feed, oldest first, after the event `after` names: a cursor, or the id of an event. Raises BadCursor.
+
+    Ordered by transaction and cut below the oldest transaction still running, so that a row which commits late can
+    never appear behind a reader (design promise 6).
+    """
+    oldest_running = sql_cast(sql_cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
+    query = _owned(Event, principal).where(col(Event.transaction) < oldest_running)
+    if agreement_id is not None:
+        query = query.where(Event.agreement_id == agreement_id)
+    if after is not None:
+        last = await _event_place(session, principal, after)
+        query = query.where(tuple_(col(Event.transaction), col(Event.id)) > tuple_(*last))
+    rows = await session.exec(query.order_by(col(Event.transaction), col(Event.id)).limit(limit + 1))
+    return cut(rows.all(), limit, _event_key)
+
+
+async def upcoming(session: AsyncSession, agreement: Agreement, *, count: int, after: str | None) -> Page[PlannedCycle]:
+    """The coming cycles, soonest first; none once the agreement has ended. Raises BadCursor."""
+    terms = Terms.model_validate(agreement.terms)
+    if agreement.ended or not schedule.has_schedule(terms):
+        return Page([], None)
+    now = await clocks.now_for(session, agreement.test_clock_id)
+    first = schedule.next_cycle_after(terms, now) if after is None else int(place(after, int)[0]) + 1
+    if not 1 <= first <= 10**6:
+        raise BadCursor(after)
+    try:
+        planned = schedule.planned(terms, first, count + 1)
+    except OverflowError:
+        return Page([], None)
+    return cut(planned, count, lambda cycle: (cycle.cycle,))
+
+
+def _owned(table: type[Any], principal: Principal) -> SelectOfScalar[Any]:
+    return select(table).where(table.merchant_id == principal.merchant_id, table.livemode == principal.livemode)
+
+
+async def _newest_first(
+    session: AsyncSession, table: type[Any], query: SelectOfScalar[Any], limit: int, after: str | None
+) -> Page[Any]:
+    if after is not None:
+        query = query.where(table.id < place(after, str)[0])
+    rows = await session.exec(query.order_by(table.id.desc()).limit(limit + 1))
+    return cut(rows.all(), limit, lambda row: (row.id,))
+
+
+def _event_key(event: Event) -> tuple[int, str]:
+    return event.transaction or 0, event.id
+
+
+async def _event_place(session: AsyncSession, principal: Principal, after: str) -> tuple[int, str]:
+    if not _ID.fullmatch(after):
+        transaction, id_ = place(after, int, str)
+        return int(transaction), str(id_)
+    known = (await session.exec(_owned(Event, principal).where(col(Event.id) == after))).first()
+    if known is None:
+        raise BadCursor(after)
+    return _event_key(known)
