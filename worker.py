@@ -1,0 +1,152 @@
+"""The worker: hosts workflows and activities on their task queues until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+import structlog
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.authorizations import Authorizations
+from activities.charges import Charges
+from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
+from activities.credentials import Credentials
+from activities.deliveries import Deliveries
+from activities.endings import Endings
+from activities.news import ProviderNews
+from activities.reversals import Reversals
+from activities.sweep import Reach, Sweeps
+from activities.test_clocks import TestClocks
+from activities.workbench import Workbench
+from gateways import http
+from gateways.antom import connector as antom
+from gateways.port import Gateway
+from settings import Settings
+from store.database import Database
+from store.vault import Vault
+from workflows import client as workflows
+from workflows.agreement import AgreementWorkflow
+from workflows.sweeper import SweeperWorkflow
+from workflows.test_clock import TestClockWorkflow
+
+_FINISH_WITHIN = timedelta(seconds=30)
+"""Longer than the longest provider call, so that a stop finishes what is in flight."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a worker works with."""
+
+    settings: Settings
+    temporal: Client
+    database: Database
+    vault: Vault
+    http: httpx.AsyncClient
+    gateways: dict[str, Gateway]
+
+
+def workers(parts: Parts) -> list[Worker]:
+    """One worker per task queue: workflows, webhooks, and one for each provider."""
+    start_deliveries = partial(workflows.start_deliveries, parts.temporal)
+    reach = Reach(
+        start_agreement=partial(workflows.start_agreement, parts.temporal),
+        tell_news=partial(workflows.tell_news, parts.temporal),
+        look=partial(workflows.look, parts.temporal),
+        start_deliveries=start_deliveries,
+    )
+    deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.http)
+    clocks = TestClocks(parts.database, parts.http, partial(workflows.tick, parts.temporal))
+    bench = Workbench(parts.settings, parts.database, parts.vault, parts.gateways, start_deliveries)
+    return [
+        Worker(
+            parts.temporal,
+            task_queue=AGREEMENTS_QUEUE,
+            workflows=[AgreementWorkflow, TestClockWorkflow, SweeperWorkflow],
+            activities=[clocks.advance_clock, Sweeps(parts.database, reach).sweep],
+            graceful_shutdown_timeout=_FINISH_WITHIN,
+        ),
+        Worker(
+            parts.temporal,
+            task_queue=DELIVERIES_QUEUE,
+            activities=[deliveries.deliver],
+            graceful_shutdown_timeout=_FINISH_WITHIN,
+        ),
+        *(
+            Worker(
+                parts.temporal,
+                task_queue=gateway_queue(name),
+                activities=_steps(bench),
+                max_concurrent_activities=parts.settings.charge_concurrency,
+                graceful_shutdown_timeout=_FINISH_WITHIN,
+            )
+            for name in parts.gateways
+        ),
+    ]
+
+
+def _steps(bench: Workbench) -> list[Callable[..., Any]]:
+    authorizations, charges, credentials = Authorizations(bench), Charges(bench), Credentials(bench)
+    return [
+        authorizations.authorize,
+        authorizations.expire_authorization,
+        charges.charge,
+        charges.inquire,
+        credentials.refresh,
+        credentials.revoke_at_provider,
+        Reversals(bench).reverse,
+        Endings(bench).expire,
+        ProviderNews(bench).settle_news,
+    ]
+
+
+async def main() -> None:
+    """Runs until SIGTERM or Ctrl-C; activities under way are finished first."""
+    settings = Settings()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(http.client())
+        database = Database(settings.database_url, settings.database_pool)
+        stack.push_async_callback(database.close)
+        temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
+        parts = Parts(
+            settings=settings,
+            temporal=temporal,
+            database=database,
+            vault=Vault(settings.vault_keys, settings.vault_hash_key),
+            http=client,
+            gateways={"antom": antom.gateway(client)},
+        )
+        for worker in workers(parts):
+            await stack.enter_async_context(worker)
+        await workflows.start_sweeper(temporal, settings.sweep_interval)
+        if settings.worker_health_port is not None:
+            server = await asyncio.start_server(_healthy, "127.0.0.1", settings.worker_health_port)
+            await stack.enter_async_context(server)
+        log.info("worker ready", queues=[AGREEMENTS_QUEUE, DELIVERIES_QUEUE, *map(gateway_queue, parts.gateways)])
+        await stop.wait()
+        log.info("worker stopping")
+
+
+async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers any request: whoever asks only wants to know that the pollers run."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+    await writer.drain()
+    writer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -55,3 +55,13 @@ def judge(status: AttemptStatus, verdict: Verdict, *, paid_by_another: bool, rev
         Verdict.DECLINED: Finding.FAIL,
         Verdict.CANCELED: Finding.CANCEL,
     }.get(verdict, Finding.LOOK_AGAIN)
+
+
+def order_id(agreement_id: str, cycle: int | None, charge_id: str) -> str:
+    """The order a provider sees: the same for every attempt of a cycle, so that it can refuse a second payment."""
+    return charge_id if cycle is None else f"{agreement_id}-c{cycle}"
+
+
+def request_id(order: str, attempt: int) -> str:
+    """The idempotency key of an attempt, derived and never drawn (design promise 1): a repeat repeats it."""
+    return f"{order}-a{attempt}"

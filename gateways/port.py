@@ -28,6 +28,8 @@ class Traits:
     """"Not found" means nothing before this much time has passed since the request was sent."""
     cancel_unfinished_after: timedelta | None
     """An attempt still processing after this long is canceled before any new one; None: it ends by itself."""
+    authorization_life: timedelta
+    """How long the customer's page can be used."""
 
 
 @dataclass(frozen=True)

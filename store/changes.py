@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlmodel import col, select
+from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import agenda
@@ -29,6 +29,8 @@ _ANNOUNCED = {
     AgreementStatus.PAST_DUE: "agreement.past_due",
     AgreementStatus.ACTION_REQUIRED: "agreement.action_required",
 }
+
+_UNPAID = (ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED, ChargeStatus.FAILED)
 
 
 class NoSuchAgreement(LookupError):
@@ -95,10 +97,11 @@ class Change:
         self._standing = standing
 
     async def _status(self) -> AgreementStatus:
+        tried_before = col(Charge.status).in_((ChargeStatus.PROCESSING, ChargeStatus.UNKNOWN)), Charge.attempts_made > 1
         query = select(Charge.status).where(
             Charge.agreement_id == self.agreement.id,
             Charge.purpose == ChargePurpose.CYCLE,
-            col(Charge.status).in_((ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED, ChargeStatus.FAILED)),
+            or_(col(Charge.status).in_(_UNPAID), and_(*tried_before)),
         )
         unpaid = set(await self.session.exec(query.distinct()))
         return derive(

@@ -8,10 +8,10 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from agreements import schedule
-from agreements.status import ChargePurpose, ChargeStatus
+from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
 from store import ids
 from store.changes import Change
-from store.tables import Charge
+from store.tables import Attempt, Charge
 
 _OPEN = (ChargeStatus.SCHEDULED, ChargeStatus.RETRYING, ChargeStatus.PROCESSING, ChargeStatus.UNKNOWN)
 _WAITING = (*_OPEN, ChargeStatus.ACTION_REQUIRED)
@@ -67,6 +67,10 @@ async def write_missed(change: Change) -> list[Charge]:
 
 async def skip(change: Change, charge: Charge, reason: str) -> None:
     """Lets a cycle pass uncollected, and says why."""
+    prepared = select(Attempt).where(Attempt.charge_id == charge.id, Attempt.status == AttemptStatus.PREPARED)
+    for attempt in await change.session.exec(prepared):
+        attempt.status = AttemptStatus.CANCELED
+        attempt.finished_at = change.now
     charge.status = ChargeStatus.SKIPPED
     charge.next_attempt_at = None
     change.event("cycle.skipped", charge, reason=reason)
@@ -85,6 +89,11 @@ async def open_charges(change: Change) -> list[Charge]:
     """Charges that may still be collected."""
     query = select(Charge).where(Charge.agreement_id == change.agreement.id, col(Charge.status).in_(_WAITING))
     return list(await change.session.exec(query.order_by(Charge.id)))
+
+
+def in_words(charge: Charge) -> str:
+    """What a charge is for, as customers and operators read it."""
+    return "on demand" if charge.cycle is None else f"cycle {charge.cycle}"
 
 
 async def last_success_at(change: Change) -> datetime | None:

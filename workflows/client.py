@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio.client import Client
@@ -96,6 +96,29 @@ async def command(client: Client, name: Command, command_id: str, standing: Stan
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             await handle.signal(AgreementWorkflow.look, standing)
+
+
+async def tick(client: Client, agreement_id: str, now: datetime) -> None:
+    """Tells an agreement that its test clock has moved; one that is not running has nothing to do."""
+    handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement_id))
+    with _gone():
+        await handle.signal(AgreementWorkflow.tick, now)
+
+
+async def look(client: Client, standing: Standing) -> None:
+    """Hands a newer standing to a workflow that may have missed it."""
+    handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(standing.agreement.id))
+    with _gone():
+        await handle.signal(AgreementWorkflow.look, standing)
+
+
+@contextmanager
+def _gone() -> Iterator[None]:
+    try:
+        yield
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 async def advance_clock(client: Client, clock_id: str) -> None:

@@ -39,6 +39,8 @@ class Antom:
         settling_time=timedelta(minutes=1),
         # Expiry plus five minutes (gateways/antom.md section 5).
         cancel_unfinished_after=timedelta(minutes=6),
+        # "Consider a consult dead after about 15 minutes" (gateways/antom.md section 3.1).
+        authorization_life=timedelta(minutes=15),
     )
 
     def __init__(self, client: httpx.AsyncClient) -> None:

@@ -53,6 +53,8 @@ class Agreement(SQLModel, table=True):
     next_charge_at: datetime | None = optional_instant()
     next_step_at: datetime | None = optional_instant()
     started: bool = False
+    written_at: datetime = created_at()
+    """In real time; `created_at` is in the agreement's own."""
     created_at: datetime = instant()
 
 
@@ -91,7 +93,7 @@ class Credential(SQLModel, table=True):
     last4: str | None = None
     expiry_month: int | None = None
     expiry_year: int | None = None
-    sealed_access_token: str | None = Field(default=None, repr=False)
+    sealed_access_token: str = Field(repr=False)
     sealed_refresh_token: str | None = Field(default=None, repr=False)
     token_hash: str = Field(index=True)
     status: str = "active"

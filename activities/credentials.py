@@ -1,0 +1,101 @@
+"""The life of a token after the customer gave it: refreshed ahead of its expiry, revoked at the end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import activity
+
+from activities.authorizations import keep_token
+from activities.contract import STEPS, StepInput
+from activities.workbench import Workbench, heartbeats
+from agreements import inquiries
+from agreements.agenda import StepKind
+from agreements.attempts import Verdict
+from agreements.declines import DeclineCategory
+from agreements.standing import Standing
+from gateways.port import ReversalAnswer, TokenAnswer
+from store.changes import Change
+from store.tables import Credential
+
+_AFTER_REPAIR = timedelta(hours=6)
+"""Between tries while the merchant's set-up at the provider is broken: somebody has to mend it first."""
+
+
+class Credentials:
+    """The steps that keep a credential usable, and the one that ends it."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+
+    @activity.defn(name=STEPS[StepKind.REFRESH])
+    async def refresh(self, step: StepInput) -> Standing:
+        """Gets a new token with the newest refresh token; a lost answer is asked for again with the same one."""
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            credential = await _current(change)
+            sealed = credential.sealed_refresh_token
+            due = sealed and credential.refresh_at and credential.refresh_at <= change.now
+            account = await self._bench.account(change)
+            call = self._bench.call(change.agreement, change.now)
+        if not sealed or not due:
+            return change.standing
+        refresh_token = self._bench.vault.open("refresh_token", sealed)
+        async with heartbeats():
+            answer = await self._bench.gateway(change).refresh(
+                account, change.agreement.payment_method, refresh_token, call
+            )
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            credential = await _current(change)
+            if credential.sealed_refresh_token == sealed:
+                self._refreshed(change, credential, answer)
+        return change.standing
+
+    @activity.defn(name=STEPS[StepKind.REVOKE])
+    async def revoke_at_provider(self, step: StepInput) -> Standing:
+        """Ends the authorization at the provider, repeated until its answer is final (design promise 4)."""
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            credential = await _current(change)
+            due = change.agreement.revoke_at is not None
+            account = await self._bench.account(change)
+            call = self._bench.call(change.agreement, change.now)
+        if not due:
+            return change.standing
+        token = self._bench.open_token(credential)
+        async with heartbeats():
+            answer = await self._bench.gateway(change).revoke(account, token, call)
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            if change.agreement.revoke_at is not None:
+                _revoked(change, answer)
+        return change.standing
+
+    def _refreshed(self, change: Change, credential: Credential, answer: TokenAnswer) -> None:
+        credential.refresh_tries += 1
+        if answer.verdict is Verdict.SUCCEEDED and answer.token is not None:
+            keep_token(change, self._bench.vault, credential, answer.token)
+            change.event("credential.refreshed")
+            return
+        decline = answer.decline
+        if answer.verdict is Verdict.DECLINED and decline and decline.category is not DeclineCategory.CONFIGURATION:
+            # The token in use stays good until it expires (gateways/antom.md §3.2): charging goes on with it.
+            credential.refresh_at = None
+            credential.sealed_refresh_token = None
+            change.event("credential.refresh_failed", decline=decline.model_dump(mode="json"))
+        elif answer.verdict is Verdict.DECLINED:
+            credential.refresh_at = change.now + _AFTER_REPAIR
+        else:
+            credential.refresh_at = inquiries.next_try(credential.refresh_tries, change.now)
+
+
+def _revoked(change: Change, answer: ReversalAnswer) -> None:
+    agreement = change.agreement
+    agreement.revoke_tries += 1
+    if answer.verdict in (Verdict.SUCCEEDED, Verdict.DECLINED):
+        agreement.revoke_at = None
+        status = "done" if answer.verdict is Verdict.SUCCEEDED else "failed"
+        agreement.revocation = {**(agreement.revocation or {}), "provider_status": status}
+    else:
+        agreement.revoke_at = inquiries.next_try(agreement.revoke_tries, change.now)
+
+
+async def _current(change: Change) -> Credential:
+    return await change.session.get_one(Credential, change.agreement.credential_id)

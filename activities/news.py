@@ -1,0 +1,100 @@
+"""What providers say on their own account: results, consents, cancellations; maybe twice, late, or out of order."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from sqlmodel import select
+from temporalio import activity
+
+from activities import outcomes, reversals
+from activities.authorizations import grant
+from activities.contract import NEWS, NewsInput
+from activities.workbench import Workbench
+from agreements.attempts import Verdict
+from agreements.standing import Standing
+from gateways.port import ChargeAnswer, News, NewsKind, ReversalAnswer, Token
+from store import lifecycle
+from store.changes import Change
+from store.tables import Attempt, Authorization, Credential, Notification, Refund
+
+
+class ProviderNews:
+    """Settles journalled messages that the API has verified and matched."""
+
+    def __init__(self, bench: Workbench) -> None:
+        self._bench = bench
+
+    @activity.defn(name=NEWS)
+    async def settle_news(self, news: NewsInput) -> Standing:
+        """Applies one message. What it says may be known already; then only the journal changes."""
+        async with self._bench.change(news.agreement_id, news.at) as change:
+            journalled = await change.session.get_one(Notification, news.notification_id)
+            if journalled.status != "settled":
+                account = await self._bench.account(change)
+                for item in self._bench.news(change.agreement.gateway, account, journalled):
+                    await self._apply(change, item, journalled)
+                journalled.status = "settled"
+        return change.standing
+
+    async def _apply(self, change: Change, news: News, journalled: Notification) -> None:
+        if news.kind is NewsKind.PAYMENT:
+            await _payment(change, news)
+        elif news.kind is NewsKind.REFUND:
+            await _refund(change, news)
+        elif news.kind is NewsKind.AUTHORIZATION_CODE:
+            await self._code(change, news, journalled)
+        elif news.kind is NewsKind.TOKEN_CREATED:
+            await self._token(change, news)
+        else:
+            await self._canceled(change, news)
+
+    async def _code(self, change: Change, news: News, journalled: Notification) -> None:
+        """The customer agreed. The same code comes by redirect and by notification; the first one is used."""
+        authorization = await self._authorization(change, news)
+        if authorization is not None and authorization.status == "open":
+            authorization.status = "granted"
+            authorization.code_notification_id = journalled.id
+            authorization.next_try_at = change.now
+
+    async def _token(self, change: Change, news: News) -> None:
+        authorization = await self._authorization(change, news)
+        if authorization is not None and authorization.status in ("open", "granted") and news.token:
+            await grant(change, self._bench.vault, authorization, Token(access_token=news.token, expires_at=None))
+
+    async def _canceled(self, change: Change, news: News) -> None:
+        """The payer withdrew at the provider, or the provider echoes our own revocation."""
+        credential = await change.session.get(Credential, change.agreement.credential_id)
+        if credential is not None and credential.token_hash == self._bench.vault.fingerprint(news.token or ""):
+            with suppress(lifecycle.Conflict):
+                await lifecycle.revoke(change, initiator="customer", reason=news.reason, by_provider=True)
+
+    async def _authorization(self, change: Change, news: News) -> Authorization | None:
+        if change.agreement.ended or not news.authorization_state:
+            return None
+        query = select(Authorization).where(
+            Authorization.agreement_id == change.agreement.id,
+            Authorization.state_hash == self._bench.vault.fingerprint(news.authorization_state),
+        )
+        return (await change.session.exec(query)).first()
+
+
+async def _payment(change: Change, news: News) -> None:
+    query = select(Attempt).where(
+        Attempt.agreement_id == change.agreement.id, Attempt.gateway_request_id == news.request_id
+    )
+    attempt = (await change.session.exec(query)).one()
+    answer = ChargeAnswer(
+        verdict=news.verdict or Verdict.UNKNOWN,
+        payment_id=news.payment_id,
+        decline=news.decline,
+        amount=news.amount,
+        evidence=f"notified_{news.reason or ''}".rstrip("_"),
+    )
+    await outcomes.record(change, attempt, answer)
+
+
+async def _refund(change: Change, news: News) -> None:
+    query = select(Refund).where(Refund.agreement_id == change.agreement.id, Refund.request_id == news.request_id)
+    refund = (await change.session.exec(query)).one()
+    await reversals.record(change, refund, ReversalAnswer(news.verdict or Verdict.UNKNOWN, decline=news.decline))

@@ -1,0 +1,94 @@
+"""What activities work with, handed to them when the worker starts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from temporalio import activity
+
+from gateways.notifications import INBOXES
+from gateways.port import Account, Call, Gateway, News
+from settings import Settings
+from store import changes, journal
+from store.changes import Change
+from store.database import Database
+from store.tables import Agreement, Credential, GatewayAccount, Notification
+from store.vault import Vault
+
+_HEARTBEAT_SECONDS = 3.0
+
+StartDeliveries = Callable[[Sequence[str]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The worker's database, vault, connectors and settings. Shared by all activities, safe for concurrent use."""
+
+    settings: Settings
+    database: Database
+    vault: Vault
+    gateways: Mapping[str, Gateway]
+    start_deliveries: StartDeliveries
+
+    @asynccontextmanager
+    async def change(self, agreement_id: str, at: datetime) -> AsyncIterator[Change]:
+        """One change of an agreement, committed when the block ends; its webhooks start right after."""
+        async with changes.change(self.database, agreement_id, at) as change:
+            yield change
+        await self.start_deliveries(change.delivery_ids)
+
+    async def account(self, change: Change) -> Account:
+        """The merchant's account at the agreement's provider, its keys opened."""
+        row = await change.session.get_one(GatewayAccount, change.agreement.account_id)
+        keys = json.loads(self.vault.open("gateway_account", row.sealed_keys))
+        return Account(id=row.id, livemode=row.livemode, base_url=row.base_url, keys=keys, sandbox=row.sandbox)
+
+    def call(self, agreement: Agreement, now: datetime) -> Call:
+        """How long to wait for the provider. A test clock stands still meanwhile, so its time-outs are short."""
+        if agreement.test_clock_id is None:
+            return Call(timeout=self.settings.provider_timeout)
+        return Call(timeout=self.settings.test_clock_provider_timeout, clock=agreement.test_clock_id, now=now)
+
+    def gateway(self, change: Change) -> Gateway:
+        """The connector of the agreement's provider."""
+        return self.gateways[change.agreement.gateway]
+
+    def open_token(self, credential: Credential) -> str:
+        """The access token, in clear for one call."""
+        return self.vault.open("access_token", credential.sealed_access_token)
+
+    def news(self, gateway: str, account: Account, journalled: Notification) -> list[News]:
+        """What a journalled message says. It was verified when it came; raises BadNotification if it no longer is."""
+        message = journal.unseal(self.vault, journalled.sealed_message)
+        inbox = INBOXES[gateway]
+        if journalled.source == "return":
+            return [inbox.from_return(message.query)]
+        return inbox.parse(account, message.method, message.path, message.headers, message.body)
+
+    def notify_url(self, change: Change) -> str:
+        """Where the provider reports what happens on this account."""
+        agreement = change.agreement
+        return f"{self.settings.public_url}/notifications/{agreement.gateway}/{agreement.account_id}"
+
+
+@asynccontextmanager
+async def heartbeats() -> AsyncIterator[None]:
+    """Tells Temporal that the worker is alive while a provider is slow; a quick call never gets to send one."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            activity.heartbeat()
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating

@@ -1,0 +1,29 @@
+"""The providers' messages: which module reads whose. Free of the HTTP client, because the API imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol
+
+from gateways.antom import notifications as antom
+from gateways.port import Account, News
+
+
+class Inbox(Protocol):
+    """How one provider's messages are verified, read and answered."""
+
+    ACKNOWLEDGED: bytes
+    """The body that tells the provider not to send the message again, with HTTP 200."""
+
+    def parse(self, account: Account, method: str, path: str, headers: Mapping[str, str], body: bytes) -> list[News]:
+        """Raises BadNotification unless the message is the provider's and can be read."""
+
+    def refusal(self, code: str) -> tuple[int, bytes]:
+        """HTTP status and body for a BadNotification, in the provider's own format."""
+
+    def from_return(self, query: Mapping[str, str]) -> News:
+        """What a customer brought back from the provider's page. Raises BadNotification."""
+
+
+INBOXES: Mapping[str, Inbox] = MappingProxyType({"antom": antom})
