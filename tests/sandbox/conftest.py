@@ -1,26 +1,32 @@
-"""Fixtures of the sandbox's tests."""
+"""Fixtures of the sandbox's tests: one running sandbox, reset between tests."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.sandbox.support import Inbox, Merchant, a_sandbox
+from tests.sandbox.support import CLIENT_ID, KEY, START, Inbox, Merchant, a_sandbox
 
 
-@pytest.fixture
-async def running(tmp_path: Path) -> AsyncIterator[tuple[Merchant, Inbox]]:
-    async with a_sandbox(tmp_path) as both:
+@pytest.fixture(scope="session")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Merchant, Inbox]]:
+    async with a_sandbox(tmp_path_factory.mktemp("sandbox")) as both:
         yield both
 
 
 @pytest.fixture
-def merchant(running: tuple[Merchant, Inbox]) -> Merchant:
-    return running[0]
+async def merchant(running: tuple[Merchant, Inbox]) -> AsyncIterator[Merchant]:
+    merchant, inbox = running
+    merchant.client_id, merchant.key, merchant.now = CLIENT_ID, KEY, START
+    await merchant.admin("reset", {})
+    await merchant.register(inbox.url)
+    inbox.received.clear()
+    inbox.answers.clear()
+    yield merchant
+    await merchant.quiet()  # nothing of this test may reach the inbox of the next
 
 
 @pytest.fixture
-def inbox(running: tuple[Merchant, Inbox]) -> Inbox:
+def inbox(running: tuple[Merchant, Inbox], merchant: Merchant) -> Inbox:
     return running[1]

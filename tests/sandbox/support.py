@@ -24,6 +24,7 @@ from sandbox.antom.keys import public_text
 from sandbox.antom.settings import AntomSettings
 from sandbox.server import Server
 
+START = datetime(2027, 1, 31, 1, tzinfo=UTC)
 CLIENT_ID = "SANDBOX_5X00000000000001"
 SUCCESS = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
 FAST = AntomSettings(notification_delay=AntomSettings.notification_delay / 10, hold=1.0, acknowledge_within=2.0)
@@ -164,7 +165,12 @@ class Merchant:
     async def advance(self, to: datetime) -> dict[str, Any]:
         """Moves the merchant's clock and waits until it is quiet."""
         self.now = to
-        state = await self.admin(f"clocks/{self.clock}/advance", {"to": to.isoformat()})
+        await self.admin(f"clocks/{self.clock}/advance", {"to": to.isoformat()})
+        return await self.quiet()
+
+    async def quiet(self) -> dict[str, Any]:
+        """Waits until nothing that is due on the merchant's clock is unfinished; the clock's state."""
+        state = await self.admin(f"clocks/{self.clock}")
         deadline = time.monotonic() + 5
         while state["outstanding"]:
             assert time.monotonic() < deadline, state
@@ -230,7 +236,7 @@ KEY = generate_private_key(public_exponent=65537, key_size=2048)
 async def a_sandbox(folder: Path, settings: AntomSettings = FAST) -> AsyncIterator[tuple[Merchant, Inbox]]:
     """A running sandbox with one merchant on a test clock, and the merchant's inbox."""
     async with an_inbox() as inbox, serving(create_app(folder / "antom.sqlite3", settings=settings)) as url:
-        merchant = Merchant(url, KEY, clock="clk_1", now=datetime(2027, 1, 31, 1, tzinfo=UTC))
+        merchant = Merchant(url, KEY, clock="clk_1", now=START)
         await merchant.register(inbox.url)
         inbox.key = merchant.antom
         yield merchant, inbox
