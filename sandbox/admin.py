@@ -85,7 +85,7 @@ def shared_router(database: Database, agenda: Agenda, faults: Faults, keep_on_re
 
     @router.post("/reset")
     async def reset() -> dict[str, str]:
-        """Forgets everything but merchants' clients, and takes all faults off."""
+        """Forgets everything but who the merchants are, and takes all faults off."""
         database.empty(keep_on_reset)
         with database.begin() as session:
             faults.set(session, FaultPlan())

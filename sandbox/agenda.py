@@ -17,7 +17,7 @@ from sqlalchemy import Index, Select, delete, func, or_, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sandbox.clocks import Clock, Moment, real_now
-from sandbox.database import Database, Table
+from sandbox.database import NEVER_REUSED, Database, Table
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,11 @@ class Due(Table):
     """One thing to do at `due_at`, and never before `not_before` in real time (in real time: the same instant)."""
 
     __tablename__ = "agenda"
-    __table_args__ = (Index("agenda_by_clock", "clock", "due_at"), Index("agenda_by_subject", "kind", "subject"))
+    __table_args__ = (
+        Index("agenda_by_clock", "clock", "due_at"),
+        Index("agenda_by_subject", "kind", "subject"),
+        NEVER_REUSED,
+    )
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True, init=False)
     kind: Mapped[str]
@@ -104,7 +108,7 @@ class Agenda:
             while True:
                 self._wake.clear()
                 try:
-                    while self._perform_transitions():
+                    while self._perform_transition():
                         pass
                     nap = self._start_deliveries()
                 except Exception:
@@ -118,13 +122,16 @@ class Agenda:
                 task.cancel()
             await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    def _perform_transitions(self) -> int:
+    def _perform_transition(self) -> bool:
+        """Performs the earliest transition that is due; False if there is none. One may take others off the agenda."""
         with self.database.begin() as session:
-            rows = session.scalars(self._ready(real_now()).where(Due.kind.in_(self.transitions))).all()
-            for row in rows:
-                self.transitions[row.kind](session, row.subject, self._moment(row))
-                session.delete(row)
-        return len(rows)
+            row = session.scalar(self._ready(real_now()).where(Due.kind.in_(self.transitions)).limit(1))
+            if row is None:
+                return False
+            session.delete(row)
+            session.flush()
+            self.transitions[row.kind](session, row.subject, self._moment(row))
+        return True
 
     def _start_deliveries(self) -> float:
         """Starts the deliveries that are due; seconds until the next one may be."""

@@ -35,6 +35,10 @@ class Table(MappedAsDataclass, DeclarativeBase):
     type_annotation_map = {datetime: Instant}  # noqa: RUF012 - the name and form SQLAlchemy asks for
 
 
+NEVER_REUSED = {"sqlite_autoincrement": True}
+"""Table option: the number of a deleted row is not given to a new one, which a task may still hold by that number."""
+
+
 class Kept(Table):
     """A small value that outlives restarts, such as the faults in force."""
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from sandbox.database import Table
+from sandbox.database import NEVER_REUSED, Table
 
 
 class Kind(StrEnum):
@@ -31,7 +31,7 @@ class Entry(Table):
     """One movement. `amount` in minor units of `currency`; `virtual_time` is the clock's, or real without one."""
 
     __tablename__ = "ledger"
-    __table_args__ = (Index("ledger_by_request", "request_id"),)
+    __table_args__ = (Index("ledger_by_request", "request_id"), NEVER_REUSED)
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True, init=False)
     request_id: Mapped[str]

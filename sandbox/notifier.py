@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sandbox.agenda import NOW, Agenda, Finish
 from sandbox.clocks import Moment
-from sandbox.database import Database, Table
+from sandbox.database import NEVER_REUSED, Database, Table
 from sandbox.faults import Faults
 
 NOTIFY = "notify"
@@ -28,6 +28,7 @@ class Notification(Table):
     """One message to a merchant: its exact bytes, and how far sending it has come."""
 
     __tablename__ = "notifications"
+    __table_args__ = NEVER_REUSED
 
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True, init=False)
     type: Mapped[str]
@@ -104,7 +105,9 @@ class Notifier:
 
     async def _send(self, subject: str, moment: Moment) -> Finish:
         with self.database.begin() as session:
-            message = session.get_one(Notification, int(subject))
+            message = session.get(Notification, int(subject))
+        if message is None:  # the sandbox was reset meanwhile
+            return lambda _: None
         status, error, acknowledged = await self._post(message, moment)
 
         def finish(session: Session) -> timedelta | None:

@@ -29,12 +29,12 @@ from sandbox.antom.payments import Payments
 from sandbox.antom.refunds import Refunds
 from sandbox.antom.settings import AntomSettings
 from sandbox.antom.state import Client
-from sandbox.database import Database
+from sandbox.database import Database, Kept
 from sandbox.faults import Faults
 from sandbox.notifier import Notifier
 from sandbox.server import OriginForm, running
 
-KEPT_ON_RESET = frozenset({Client.__tablename__})
+KEPT_ON_RESET = frozenset({Client.__tablename__, Kept.__tablename__})
 
 
 def create_app(database: Path, *, settings: AntomSettings | None = None) -> FastAPI:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import secrets
 from datetime import datetime
 
-from sqlalchemy import Index, func, select
+from sqlalchemy import Index, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sandbox.clocks import Moment
-from sandbox.database import Table
+from sandbox.database import Kept, Table
 
 
 class Client(Table):
@@ -127,16 +127,22 @@ def secret(prefix: str) -> str:
 
 def payment_number(session: Session, moment: Moment) -> str:
     """A paymentId in Antom's form: 32 digits that begin with the date."""
-    return f"{moment.now:%Y%m%d}194010800100188{_next(session, Payment):09d}"
+    return f"{moment.now:%Y%m%d}194010800100188{_next(session, 'payments'):09d}"
 
 
 def refund_number(session: Session, moment: Moment) -> str:
     """A refundId in Antom's form."""
-    return f"{moment.now:%Y%m%d}194010801000188{_next(session, Refund):09d}"
+    return f"{moment.now:%Y%m%d}194010801000188{_next(session, 'refunds'):09d}"
 
 
-def _next(session: Session, table: type[Payment] | type[Refund]) -> int:
-    return (session.scalar(select(func.max(table.number))) or 0) + 1
+def _next(session: Session, name: str) -> int:
+    """Counts on over a reset: a provider's id never stands for two things."""
+    kept = session.get(Kept, f"antom.{name}")
+    if kept is None:
+        kept = Kept(f"antom.{name}", "0")
+        session.add(kept)
+    kept.value = str(int(kept.value) + 1)
+    return int(kept.value)
 
 
 def payment_of(session: Session, client_id: str, payment_id: str | None, request_id: str | None) -> Payment | None:
