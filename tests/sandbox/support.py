@@ -66,6 +66,12 @@ class Inbox:
     answers: list[tuple[int, Any]] = field(default_factory=list)
     """What the next notifications get, first to last; SUCCESS after that."""
     key: RSAPublicKey | None = None
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is clear, messages wait for their answer."""
+    waiting: int = 0
+
+    def __post_init__(self) -> None:
+        self.hold.set()
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [body for body in self.received if kind in (body.get("notifyType"), body.get("authorizationNotifyType"))]
@@ -76,6 +82,9 @@ class Inbox:
         target = f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
         assert self.key is not None
         verify(self.key, "POST", target, headers["client-id"], headers["request-time"], body, headers["signature"])
+        self.waiting += 1
+        await self.hold.wait()
+        self.waiting -= 1
         self.received.append(json.loads(body))
         status, content = self.answers.pop(0) if self.answers else (200, SUCCESS)
         return Response(json.dumps(content), status, media_type="application/json")
