@@ -1,0 +1,100 @@
+"""The front door: thin routes over the store and the workflows' client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from temporalio.client import Client
+
+from api import outages, problems
+from api.access_log import AccessLog
+from api.problems import FieldError, Problem, ProblemDocument
+from api.routes import (
+    agreements,
+    charges,
+    events,
+    health,
+    notifications,
+    payment_methods,
+    returns,
+    test_clocks,
+    webhook_endpoints,
+)
+from api.services import Patience, Services
+from settings import Settings
+from store.database import Database
+from store.pages import BadCursor
+from store.vault import Vault
+
+_log = structlog.get_logger(__name__)
+
+_DOCUMENTED: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."},
+    422: {"model": ProblemDocument, "description": "The request does not hold together."},
+    503: {"model": ProblemDocument, "description": "PostgreSQL or Temporal is away."},
+}
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    vault: Vault,
+    temporal_client: Client,
+    patience: Patience | None = None,
+) -> FastAPI:
+    """The application. Whoever makes it owns, and closes, what it is made of."""
+    app = FastAPI(
+        title="autodebit",
+        version="1",
+        summary="Recurring payments: one durable workflow per agreement.",
+        docs_url=None,  # their assets come from other hosts
+        redoc_url=None,
+        responses=_DOCUMENTED,
+    )
+    app.state.services = Services(settings, database, vault, temporal_client, patience or Patience())
+    for module in (agreements, charges, events, webhook_endpoints, test_clocks, payment_methods):
+        app.include_router(module.router)
+    for module in (notifications, returns, health):
+        app.include_router(module.router)
+    app.add_middleware(AccessLog)
+    _handle_errors(app, settings.public_url)
+    return app
+
+
+def _handle_errors(app: FastAPI, public_url: str) -> None:
+    def answer(problem: Problem) -> JSONResponse:
+        return problems.response(problem, public_url)
+
+    @app.exception_handler(Problem)
+    async def _problem(_: Request, error: Problem) -> Response:
+        return answer(error)
+
+    @app.exception_handler(HTTPException)
+    async def _framework(_: Request, error: HTTPException) -> Response:
+        return answer(problems.of_status(error.status_code, str(error.detail), error.headers))
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(_: Request, error: RequestValidationError) -> Response:
+        return answer(problems.of_validation(error))
+
+    @app.exception_handler(BadCursor)
+    async def _cursor(_: Request, error: BadCursor) -> Response:
+        detail = "not a cursor of this list"
+        return answer(Problem("invalid_request", detail, [FieldError(pointer="/query/cursor", detail=detail)]))
+
+    async def _broken(request: Request, error: Exception) -> Response:
+        away = outages.what_is_away(error)
+        if away is not None:
+            _log.warning("away", part=away, error=type(error).__name__)
+            return answer(Problem("unavailable", f"{away} does not answer", headers={"Retry-After": "2"}))
+        route = getattr(request.scope.get("route"), "path", "none")
+        _log.error("unhandled", route=route, error=type(error).__name__, exc_info=error)
+        return answer(Problem("internal_error", "the request could not be completed"))
+
+    for kind in (*outages.RAISED, Exception):
+        app.add_exception_handler(kind, _broken)

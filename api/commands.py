@@ -1,0 +1,56 @@
+"""Pause, resume, revoke: committed on the agreement's row first, then told to its workflow (design promise 4)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+from starlette.responses import JSONResponse
+
+from api import idempotency as keys
+from api import telling
+from api.problems import Problem, not_found
+from api.services import Services
+from store import idempotency, reads, views
+from store.changes import Change, changing
+from store.idempotency import Call
+from store.lifecycle import Conflict
+from store.tables import Agreement, IdempotencyKey
+from workflows.messages import Command
+
+
+class _Answered(Exception):
+    """Somebody else was first with this key; their change stands, and ours is rolled back."""
+
+    def __init__(self, row: IdempotencyKey | None) -> None:
+        self.row = row
+
+
+async def run(
+    inside: Services, call: Call, agreement_id: str, name: Command, act: Callable[[Change], Awaitable[None]]
+) -> JSONResponse:
+    """Changes the agreement and answers it, or gives the first answer again. Raises Problem."""
+    try:
+        async with inside.database.transaction() as session:
+            if await reads.find(session, Agreement, call.principal, agreement_id) is None:
+                raise not_found("agreement")
+            async with changing(session, agreement_id) as change:
+                if taken := await idempotency.find(session, call):
+                    raise _Answered(taken)
+                await act(change)
+            view = await views.agreement(session, change.agreement, change.now)
+            answer = view.model_dump(mode="json")
+            if not await idempotency.reserve(session, call, agreement_id, 200, answer):
+                raise _Answered(None)
+    except Conflict as error:
+        raise Problem("state_conflict", str(error)) from error
+    except _Answered as first:
+        return keys.replay(keys.check_same(first.row, call) if first.row else await keys.first_answer(inside, call))
+    await telling.changed(inside, change.standing, change.delivery_ids, name, _command_id(call))
+    return JSONResponse(answer)
+
+
+def _command_id(call: Call) -> str:
+    """The same for every repeat of a call, so that a workflow takes a command up once."""
+    owner = f"{call.principal.merchant_id} {call.principal.livemode} {call.key}"
+    return "cmd_" + hashlib.sha256(owner.encode()).hexdigest()[:32]

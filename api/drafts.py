@@ -1,0 +1,111 @@
+"""What `POST /v1/agreements` takes, and whether it means something we can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from agreements import catalog, schedule
+from agreements.problems import problems
+from agreements.retries import POLICIES
+from agreements.terms import AmountVariability, Terms, complete
+from agreements.views import Customer, PaymentMethod
+from api import urls
+from api.problems import FieldError, Problem
+from store import clocks, ids, merchants, reads
+from store.creation import Draft
+from store.merchants import Principal
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
+
+MetadataKey = Annotated[str, Field(min_length=1, max_length=40)]
+MetadataValue = Annotated[str, Field(max_length=500)]
+
+
+class AgreementBody(BaseModel):
+    """An agreement to be made: who pays, how much, how often, through which provider."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reference: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)]
+    """The merchant's own name for it, unique per merchant and mode."""
+    gateway: Annotated[str, Field(min_length=1, max_length=32)]
+    payment_method: PaymentMethod
+    customer: Customer
+    terms: Terms
+    retry_policy: str = "standard"
+    return_url: Annotated[str, Field(min_length=1, max_length=urls.LONGEST)]
+    """Where the customer goes after the provider's page; `agreement` is appended to its query."""
+    test_clock: str | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = {}
+
+
+async def checked(session: AsyncSession, principal: Principal, body: AgreementBody) -> Draft:
+    """The body with an id of its own and complete terms. Raises the 422 problem that names everything wrong with it."""
+    errors = [*_return_url(body, principal), *_policy(body), *_method(body)]
+    account = await merchants.account_for(session, principal, body.gateway)
+    if account is None and body.gateway in catalog.GATEWAYS:
+        errors.append(_error("/gateway", f"no {body.gateway} account is connected in this mode"))
+    clock = None if body.test_clock is None else await reads.find_clock(session, principal, body.test_clock)
+    if body.test_clock is not None and clock is None:
+        where = "live mode has no test clocks" if principal.livemode else "there is no such test clock"
+        errors.append(_error("/test_clock", where))
+    now = await clocks.now_for(session, clock.id if clock else None)
+    today = schedule.today(body.terms.timezone, now)
+    errors += [_error(f"/terms{found.pointer}", found.detail) for found in problems(body.terms, today)]
+    if errors or account is None:
+        raise _invalid(errors)
+    return Draft(
+        id=ids.new("agr"),
+        principal=principal,
+        reference=body.reference,
+        gateway=body.gateway,
+        account_id=account.id,
+        payment_method=body.payment_method.type,
+        customer=body.customer,
+        terms=complete(body.terms, today),
+        retry_policy=body.retry_policy,
+        return_url=body.return_url,
+        test_clock_id=clock.id if clock else None,
+        metadata=body.metadata,
+    )
+
+
+def _return_url(body: AgreementBody, principal: Principal) -> Iterator[FieldError]:
+    refused = urls.refuse(body.return_url, livemode=principal.livemode)
+    if refused:
+        yield _error("/return_url", refused)
+
+
+def _policy(body: AgreementBody) -> Iterator[FieldError]:
+    if body.retry_policy not in POLICIES:
+        yield _error("/retry_policy", f"must be one of: {', '.join(sorted(POLICIES))}")
+
+
+def _method(body: AgreementBody) -> Iterator[FieldError]:
+    """Whether the gateway offers the method, and the method takes the amount."""
+    terms, amount = body.terms, body.terms.amount
+    if body.gateway not in catalog.GATEWAYS:
+        yield _error("/gateway", f"must be one of: {', '.join(catalog.GATEWAYS)}")
+        return
+    method = catalog.method(body.gateway, body.payment_method.type)
+    if method is None:
+        yield _error("/payment_method/type", f"{body.gateway} offers no such method for recurring payments")
+    if amount is None and terms.amount_variability is AmountVariability.VARIABLE and schedule.has_schedule(terms):
+        yield _error("/terms/amount", "required: amounts that are set cycle by cycle are not supported yet")
+    refused = catalog.refuse(method, amount) if method and amount else None
+    if method and amount and refused:
+        field = "currency" if amount.currency != method.currency else "value"
+        yield _error(f"/terms/amount/{field}", refused)
+
+
+def _invalid(errors: list[FieldError]) -> Problem:
+    detail = errors[0].detail if len(errors) == 1 else f"{len(errors)} things are wrong with the agreement"
+    return Problem("invalid_request", detail, errors)
+
+
+def _error(pointer: str, detail: str) -> FieldError:
+    return FieldError(pointer=pointer, detail=detail)

@@ -1,0 +1,100 @@
+"""`Idempotency-Key` on starred calls: the header, the fingerprint of a call, and answering a repeat (design §4).
+
+The rows are in `store/idempotency.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+from starlette.responses import JSONResponse
+
+from api.auth import Caller
+from api.problems import Problem
+from api.services import Services
+from store import idempotency
+from store.idempotency import Call
+from store.tables import IdempotencyKey
+
+REPLAYED = {"Idempotency-Replayed": "true"}
+_LONGEST = 255
+_FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.25  # seconds
+
+
+class Interrupted(Exception):
+    """Leaves a transaction without a trace: the key is somebody else's, who was quicker."""
+
+
+async def _call(
+    request: Request,
+    caller: Caller,
+    idempotency_key: Annotated[
+        str | None, Header(description="One fresh key per operation; a repeat with it gets the first answer again.")
+    ] = None,
+) -> Call:
+    """The starred call a request makes. Raises the 400 problems of a missing or invalid key."""
+    if idempotency_key is None:
+        raise Problem("idempotency_key_missing", "this call needs an Idempotency-Key header")
+    if not 1 <= len(idempotency_key) <= _LONGEST or not idempotency_key.isprintable():
+        raise Problem("idempotency_key_invalid", f"a key has 1 to {_LONGEST} printable characters")
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise Problem("idempotency_key_invalid", "the header is there more than once")
+    asked = [request.method, request.url.path, request.state.json]
+    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return Call(caller, idempotency_key, hashlib.sha256(canonical.encode()).hexdigest())
+
+
+Starred = Annotated[Call, Depends(_call)]
+
+
+def check_same(row: IdempotencyKey, call: Call) -> IdempotencyKey:
+    """The row if it belongs to this very call. Raises the 422 problem if the key was used for another."""
+    if row.fingerprint != call.fingerprint:
+        raise Problem("idempotency_key_reused", "the key was first used with another method, path or body")
+    return row
+
+
+def replay(row: IdempotencyKey) -> JSONResponse:
+    """The first answer again."""
+    if row.status_code is None:
+        raise RuntimeError("nothing was answered yet")
+    return JSONResponse(row.answer, row.status_code, headers=REPLAYED)
+
+
+async def first_answer(inside: Services, call: Call) -> IdempotencyKey:
+    """Waits for whoever took the key, without holding a connection: the row with its answer, or without one if that
+    caller has died. Raises 409 when the wait is over, 422 when the key belongs to another call.
+    """
+    patience = inside.patience
+    pause = _FIRST_LOOK
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + patience.same_key.total_seconds()
+    while True:
+        async with inside.database.transaction() as session:
+            row = await idempotency.find(session, call)
+        if row is None:
+            raise RuntimeError("a key that was taken is gone")
+        check_same(row, call)
+        if row.status_code is not None or idempotency.abandoned(row, patience.abandoned):
+            return row
+        if loop.time() + pause > deadline:
+            raise Problem("idempotency_key_in_use", "the first call with this key still runs", headers=_LATER)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _SLOWEST_LOOK)
+
+
+_LATER = {"Retry-After": "2"}
+
+
+async def settle(inside: Services, call: Call, status_code: int, answer: dict[str, Any]) -> IdempotencyKey:
+    """Keeps the answer unless another caller has kept one meanwhile; the row that stands."""
+    async with inside.database.transaction() as session:
+        await idempotency.keep_answer(session, call, status_code, answer)
+        row = await idempotency.find(session, call)
+    if row is None:
+        raise RuntimeError("a key that was taken is gone")
+    return row

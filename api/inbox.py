@@ -1,0 +1,211 @@
+"""News from outside: journalled as it came, matched to an agreement, handed to its workflow.
+
+A message reaches a workflow only if it says something new; whatever was done with it stays in the journal's `status`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from agreements.attempts import Verdict
+from agreements.status import AttemptStatus
+from api.services import Services
+from gateways.port import Account, BadNotification, News, NewsKind
+from store import ids, journal, merchants, standings
+from store.journal import JournalledMessage
+from store.tables import Agreement, Attempt, Authorization, Credential, GatewayAccount, Notification, Refund
+from store.vault import VaultError
+from workflows import client
+
+Row = TypeVar("Row")
+
+_FINAL = (AttemptStatus.SUCCEEDED, AttemptStatus.FAILED, AttemptStatus.CANCELED, AttemptStatus.REVERSED)
+_SAYS_NOTHING = (Verdict.PROCESSING, Verdict.UNKNOWN)
+_KNOWN = ("signalled", "settled")
+
+# A provider may report a debit before its own answer to it was written down; that answer usually follows at once.
+_ANSWER_LOOKS, _ANSWER_PAUSE = 10, 0.05
+
+
+async def journalled(inside: Services, account: GatewayAccount, source: str, message: JournalledMessage) -> str:
+    """Keeps a message before anything is made of it; the row's id. `source` is "notification" or "return"."""
+    sealed = journal.seal(inside.vault, message)
+    row = Notification(id=ids.new("ntf"), account_id=account.id, source=source, sealed_message=sealed)
+    async with inside.database.transaction() as session:
+        session.add(row)
+    return row.id
+
+
+async def accept(
+    inside: Services, account: GatewayAccount, notification_id: str, read: Callable[[Account], list[News]]
+) -> None:
+    """Takes in a journalled message. Raises BadNotification (nothing changed), and RPCError while Temporal is away:
+    the row then waits for the sweeper.
+    """
+    try:
+        found = read(_opened(inside, account))
+    except BadNotification as error:
+        await _note(inside, notification_id, status="refused", detail=error.code)
+        raise
+    if not found:
+        await _note(inside, notification_id, status="ignored", detail="not a kind of message that concerns us")
+        return
+    # A message of the known providers holds one piece of news.
+    agreement_id = await _match(inside, account, notification_id, found[0])
+    if agreement_id is not None:
+        standing = await standings.current(inside.database, agreement_id)
+        await client.tell_news(inside.temporal, standing, notification_id)
+
+
+def message(
+    method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]
+) -> JournalledMessage:
+    """A request as the journal keeps it. `path` includes the query, as the sender knows it."""
+    return JournalledMessage(
+        method=method, path=path, headers=dict(headers), body=base64.b64encode(body), query=dict(query)
+    )
+
+
+def _opened(inside: Services, row: GatewayAccount) -> Account:
+    try:
+        keys = merchants.opened_keys(inside.vault, row)
+    except VaultError as error:
+        raise BadNotification("account_keys") from error
+    return Account(id=row.id, livemode=row.livemode, base_url=row.base_url, keys=keys, sandbox=row.sandbox)
+
+
+async def _note(inside: Services, notification_id: str, *, status: str, detail: str) -> None:
+    async with inside.database.transaction() as session:
+        row = await session.get_one(Notification, notification_id)
+        row.status, row.detail = status, detail
+
+
+async def _match(inside: Services, account: GatewayAccount, notification_id: str, news: News) -> str | None:
+    """Finds whom the news concerns and writes it down; the agreement's id if its workflow is to be told."""
+    if news.kind is NewsKind.PAYMENT:
+        await _answer_written(inside, account, news)
+    async with inside.database.transaction() as session:
+        # Repeats of one message queue here, so that exactly one of them is signalled.
+        await session.exec(
+            select(func.pg_advisory_xact_lock(func.hashtextextended(f"{account.id} {news.dedupe_key}", 0)))
+        )
+        row = await session.get_one(Notification, notification_id)
+        row.kind, row.dedupe_key = news.kind.value, news.dedupe_key
+        if await _is_repeat(session, account, news):
+            row.status = "duplicate"
+            return None
+        agreement_id, row.status = await _judge(inside, session, account, news)
+        row.agreement_id = agreement_id
+        return agreement_id if row.status == "signalled" else None
+
+
+async def _is_repeat(session: AsyncSession, account: GatewayAccount, news: News) -> bool:
+    query = select(Notification.id).where(
+        Notification.account_id == account.id,
+        Notification.dedupe_key == news.dedupe_key,
+        col(Notification.status).in_(_KNOWN),
+    )
+    return (await session.exec(query.limit(1))).first() is not None
+
+
+async def _judge(
+    inside: Services, session: AsyncSession, account: GatewayAccount, news: News
+) -> tuple[str | None, str]:
+    """The agreement concerned, and "signalled", "ignored" (nothing new in it) or "unmatched"."""
+    if news.kind is NewsKind.PAYMENT:
+        attempt = await _attempt(session, account, news)
+        return _verdict(attempt, attempt is not None and _says_nothing_new(attempt, news))
+    if news.kind is NewsKind.REFUND:
+        query = select(Refund).where(Refund.request_id == news.request_id)
+        refund = (await session.exec(_of_account(query, Refund.agreement_id, account))).first()
+        return _verdict(refund, refund is not None and _refund_known(refund, news))
+    if news.kind is NewsKind.AUTHORIZATION_CODE:
+        authorization = await _authorization(inside, session, account, news.authorization_state)
+        done = authorization is not None and authorization.status == "completed"
+        return _verdict(authorization, done)
+    return await _judge_token(inside, session, account, news)
+
+
+async def _judge_token(
+    inside: Services, session: AsyncSession, account: GatewayAccount, news: News
+) -> tuple[str | None, str]:
+    agreement = await _user_of_token(inside, session, account, news.token or "")
+    if news.kind is NewsKind.TOKEN_CANCELED:
+        # The provider echoes a revocation of ours that it has confirmed already.
+        echo = agreement is not None and (agreement.revocation or {}).get("provider_status") == "done"
+        return (agreement.id, "ignored" if echo else "signalled") if agreement else (None, "unmatched")
+    if agreement is not None:
+        return agreement.id, "ignored"
+    authorization = await _authorization(inside, session, account, news.authorization_state)
+    return _verdict(authorization, known=False)
+
+
+def _verdict(row: Attempt | Refund | Authorization | None, known: bool) -> tuple[str | None, str]:
+    if row is None:
+        return None, "unmatched"
+    return row.agreement_id, "ignored" if known else "signalled"
+
+
+def _says_nothing_new(attempt: Attempt, news: News) -> bool:
+    """Whether the attempt has ended the way the message says, or the message says less than we know."""
+    if attempt.status not in _FINAL:
+        return False
+    if news.verdict in _SAYS_NOTHING:
+        return True
+    if news.verdict is Verdict.DECLINED:
+        return attempt.status in (AttemptStatus.FAILED, AttemptStatus.CANCELED)
+    # After a cancel Antom's word is that the cancel stands, whatever a late message says (gateways/antom.md §3).
+    agreed = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED, AttemptStatus.CANCELED)
+    return attempt.status in agreed and news.amount in (None, attempt.money)
+
+
+def _refund_known(refund: Refund, news: News) -> bool:
+    if refund.finished_at is None:
+        return False
+    expected = {Verdict.SUCCEEDED: "succeeded", Verdict.DECLINED: "failed"}
+    return news.verdict in _SAYS_NOTHING or expected.get(news.verdict or Verdict.UNKNOWN) == refund.status
+
+
+async def _answer_written(inside: Services, account: GatewayAccount, news: News) -> None:
+    for _ in range(_ANSWER_LOOKS):
+        async with inside.database.transaction() as session:
+            attempt = await _attempt(session, account, news)
+        if attempt is None or attempt.status is not AttemptStatus.SENT:
+            return
+        await asyncio.sleep(_ANSWER_PAUSE)
+
+
+def _of_account(query: SelectOfScalar[Row], agreement_id: str, account: GatewayAccount) -> SelectOfScalar[Row]:
+    """A provider's word counts only for agreements of the account whose key signed it."""
+    return query.join(Agreement, col(Agreement.id) == agreement_id).where(Agreement.account_id == account.id)
+
+
+async def _attempt(session: AsyncSession, account: GatewayAccount, news: News) -> Attempt | None:
+    query = select(Attempt).where(Attempt.gateway_request_id == news.request_id)
+    return (await session.exec(_of_account(query, Attempt.agreement_id, account))).first()
+
+
+async def _authorization(
+    inside: Services, session: AsyncSession, account: GatewayAccount, state: str | None
+) -> Authorization | None:
+    query = select(Authorization).where(Authorization.state_hash == inside.vault.fingerprint(state or ""))
+    return (await session.exec(_of_account(query, Authorization.agreement_id, account))).first()
+
+
+async def _user_of_token(
+    inside: Services, session: AsyncSession, account: GatewayAccount, token: str
+) -> Agreement | None:
+    query = (
+        select(Agreement)
+        .join(Credential, col(Credential.id) == Agreement.credential_id)
+        .where(Agreement.account_id == account.id, Credential.token_hash == inside.vault.fingerprint(token))
+    )
+    return (await session.exec(query.order_by(col(Agreement.id).desc()).limit(1))).first()

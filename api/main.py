@@ -1,0 +1,42 @@
+"""Serving the API: settings, connections, logs, uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+
+import uvicorn
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RetryConfig
+
+from api import logs
+from api.app import create_app
+from settings import Settings
+from store.database import Database
+from store.vault import Vault
+
+# A caller is told after two seconds that Temporal is away, not after the client's usual ten.
+_SOON = RetryConfig(max_elapsed_time_millis=2000)
+
+
+def serve(host: str, port: int) -> None:
+    """Serves until SIGTERM or Ctrl-C. Starts also while PostgreSQL or Temporal is away; `/readyz` tells."""
+    asyncio.run(_serve(Settings(), host, port))
+
+
+async def _serve(settings: Settings, host: str, port: int) -> None:
+    logs.set_up(settings.environment)
+    database = Database(settings.database_url, settings.database_pool)
+    temporal = await Client.connect(
+        settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        data_converter=pydantic_data_converter,
+        retry_config=_SOON,
+        lazy=True,
+    )
+    app = create_app(settings, database, Vault(settings.vault_keys, settings.vault_hash_key), temporal)
+    config = uvicorn.Config(app, host, port, access_log=False, log_config=None, server_header=False)
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        await database.close()

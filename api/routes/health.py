@@ -1,0 +1,53 @@
+"""`/healthz`, `/readyz`, and the pages that problem documents point to."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+
+import structlog
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, JSONResponse
+
+from api.problems import KINDS, not_found
+from api.services import Inside
+
+router = APIRouter(tags=["operations"])
+
+_log = structlog.get_logger(__name__)
+
+_WITHIN = 3.0  # seconds
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process runs."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def readyz(inside: Inside) -> JSONResponse:
+    """PostgreSQL and Temporal answer; 503 tells which one does not."""
+    parts = {"postgresql": inside.database.ping(), "temporal": inside.temporal.service_client.check_health()}
+    found = await asyncio.gather(
+        *(asyncio.wait_for(check, _WITHIN) for check in parts.values()), return_exceptions=True
+    )
+    away = [name for name, result in zip(parts, found, strict=True) if isinstance(result, BaseException)]
+    if away:
+        _log.warning("not_ready", away=away)
+    status = {name: "away" if name in away else "ok" for name in parts}
+    headers = {"Retry-After": "2"} if away else {}
+    return JSONResponse({"status": "away" if away else "ok", **status}, 503 if away else 200, headers=headers)
+
+
+@router.get("/problems/{code}", response_class=HTMLResponse)
+async def problem(code: str) -> HTMLResponse:
+    """What a problem's `type` points to."""
+    kind = KINDS.get(code)
+    if kind is None:
+        raise not_found("problem")
+    title, advice = html.escape(kind.title), html.escape(kind.next).replace("`", "")
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+        f"<h1>{title}</h1><p>HTTP {kind.status}, code <code>{html.escape(code)}</code></p><p>{advice}</p></html>"
+    )

@@ -1,0 +1,75 @@
+"""`/returns/{gateway}/{state}`: where providers send the customer back."""
+
+from __future__ import annotations
+
+import structlog
+from fastapi import APIRouter, Request
+from sqlmodel import col, select
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from temporalio.exceptions import TemporalError
+
+from api import inbox, urls
+from api.problems import not_found
+from api.services import Inside, Services
+from gateways.notifications import INBOXES
+from gateways.port import Account, BadNotification, News
+from store.tables import Agreement, Authorization, GatewayAccount
+
+router = APIRouter(tags=["providers"])
+
+_log = structlog.get_logger(__name__)
+
+# Nothing of this address may be kept or passed on: its query holds the provider's code.
+_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+_UNKNOWN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Link not known</title>
+<h1>This link is not known</h1><p>It may be incomplete. Please go back to the shop and start again.</p></html>"""
+
+
+@router.get("/returns/{gateway}/{state}", include_in_schema=False)
+async def come_back(gateway: str, state: str, request: Request, inside: Inside) -> Response:
+    """Takes the code the customer brings along, then sends them on to the merchant without it."""
+    found = await _found(inside, gateway, state)
+    if found is None:
+        if "text/html" in request.headers.get("accept", ""):
+            return HTMLResponse(_UNKNOWN_PAGE, 404, headers=_SECRET)
+        raise not_found("return address")
+    agreement, account = found
+    query = dict(request.query_params)
+    if query:
+        await _take(inside, account, state, request, query)
+    target = urls.with_parameter(agreement.return_url, "agreement", agreement.id)
+    return RedirectResponse(target, 303, headers=_SECRET)
+
+
+async def _take(inside: Services, account: GatewayAccount, state: str, request: Request, query: dict[str, str]) -> None:
+    """Whatever is wrong with the query or with Temporal, the customer goes on: the journal has what they brought."""
+    provider = INBOXES[account.gateway]
+
+    def read(_: Account) -> list[News]:
+        news = provider.from_return(query)
+        if news.authorization_state != state:
+            raise BadNotification("wrong_state")
+        return [news]
+
+    message = inbox.message("GET", request.url.path, {}, b"", query)
+    notification_id = await inbox.journalled(inside, account, "return", message)
+    try:
+        await inbox.accept(inside, account, notification_id, read)
+    except BadNotification as error:
+        _log.info("return_without_code", notification=notification_id, reason=error.code)
+    except (TemporalError, RuntimeError) as error:
+        _log.warning("temporal_not_told", notification=notification_id, error=str(error))
+
+
+async def _found(inside: Services, gateway: str, state: str) -> tuple[Agreement, GatewayAccount] | None:
+    query = (
+        select(Agreement, GatewayAccount)
+        .join(Authorization, col(Authorization.agreement_id) == Agreement.id)
+        .join(GatewayAccount, col(GatewayAccount.id) == Agreement.account_id)
+        .where(Authorization.state_hash == inside.vault.fingerprint(state), GatewayAccount.gateway == gateway)
+    )
+    if gateway not in INBOXES:
+        return None
+    async with inside.database.transaction() as session:
+        return (await session.exec(query)).first()

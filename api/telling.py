@@ -1,0 +1,39 @@
+"""After a commit: telling Temporal. What it does not hear now the sweeper tells it later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import update
+from sqlmodel import col
+from temporalio.service import RPCError
+
+from agreements.standing import Standing
+from api.services import Services
+from store.tables import Agreement
+from workflows import client
+from workflows.messages import Command
+
+_log = structlog.get_logger(__name__)
+
+
+async def start(inside: Services, standing: Standing) -> None:
+    """Starts a new agreement's workflow and notes that it runs. Raises RPCError while Temporal is away."""
+    await client.start_agreement(inside.temporal, standing)
+    async with inside.database.transaction() as session:
+        await session.execute(update(Agreement).where(col(Agreement.id) == standing.agreement.id).values(started=True))
+
+
+async def changed(
+    inside: Services, standing: Standing, delivery_ids: Sequence[str], name: Command, command_id: str
+) -> None:
+    """Starts a change's deliveries and hands the workflow its new standing.
+
+    Never raises for Temporal's sake: the change is on the row, which every debit reads first.
+    """
+    try:
+        await client.start_deliveries(inside.temporal, delivery_ids)
+        await client.command(inside.temporal, name, command_id, standing)
+    except (RPCError, RuntimeError) as error:
+        _log.warning("temporal_not_told", agreement=standing.agreement.id, command=name.value, error=str(error))
