@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import timedelta
 
 from sqlmodel import col, select
@@ -17,6 +16,7 @@ from agreements.standing import Standing
 from gateways.port import AuthorizationAnswer, AuthorizationRequest, Token, TokenAnswer
 from store import ids, lifecycle
 from store.changes import Change
+from store.creation import renew_state
 from store.tables import Agreement, Authorization, Credential, Notification
 from store.vault import Vault
 
@@ -54,7 +54,7 @@ class Authorizations:
     async def _request(self, step: StepInput, authorization_id: str) -> Standing:
         async with self._bench.change(step.agreement_id, step.at) as change:
             authorization = await change.session.get_one(Authorization, authorization_id)
-            state = _renew_state(self._bench.vault, authorization)
+            state = renew_state(self._bench.vault, authorization)
             account = await self._bench.account(change)
             agreement = change.agreement
             request = AuthorizationRequest(
@@ -162,14 +162,6 @@ async def _requested(
     else:
         authorization.next_try_at = inquiries.next_try(authorization.tries, change.now)
         authorization.expires_at = authorization.created_at + _ASK_FOR
-
-
-def _renew_state(vault: Vault, authorization: Authorization) -> str:
-    """A fresh state for each request: providers want it unique per call, and a lost answer's page must not count."""
-    state = secrets.token_urlsafe(32)
-    authorization.sealed_state = vault.seal("authorization_state", state)
-    authorization.state_hash = vault.fingerprint(state)
-    return state
 
 
 async def _open(change: Change) -> Authorization | None:

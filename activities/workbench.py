@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from temporalio import activity
 from gateways.notifications import INBOXES
 from gateways.port import Account, Call, Gateway, News
 from settings import Settings
-from store import changes, journal
+from store import changes, journal, merchants
 from store.changes import Change
 from store.database import Database
 from store.tables import Agreement, Credential, GatewayAccount, Notification
@@ -45,8 +44,13 @@ class Workbench:
     async def account(self, change: Change) -> Account:
         """The merchant's account at the agreement's provider, its keys opened."""
         row = await change.session.get_one(GatewayAccount, change.agreement.account_id)
-        keys = json.loads(self.vault.open("gateway_account", row.sealed_keys))
-        return Account(id=row.id, livemode=row.livemode, base_url=row.base_url, keys=keys, sandbox=row.sandbox)
+        return Account(
+            id=row.id,
+            livemode=row.livemode,
+            base_url=row.base_url,
+            keys=merchants.opened_keys(self.vault, row),
+            sandbox=row.sandbox,
+        )
 
     def call(self, agreement: Agreement, now: datetime) -> Call:
         """How long to wait for the provider. A test clock stands still meanwhile, so its time-outs are short."""

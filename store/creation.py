@@ -17,7 +17,6 @@ from store.merchants import Principal
 from store.tables import Agreement, Authorization
 from store.vault import Vault
 
-STATE_PURPOSE = "authorization_state"
 _UNIQUE_VIOLATION = "23505"
 
 
@@ -71,18 +70,23 @@ async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
         if getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION:  # the id is fresh, so it is the reference
             raise ReferenceTaken(draft.reference) from error
         raise
-    state = secrets.token_urlsafe(32)
-    session.add(
-        Authorization(
-            id=ids.new("aut"),
-            agreement_id=agreement.id,
-            state_hash=vault.fingerprint(state),
-            sealed_state=vault.seal(STATE_PURPOSE, state),
-            status="requested",
-            next_try_at=now,
-            created_at=now,
-        )
+    authorization = Authorization(
+        id=ids.new("aut"),
+        agreement_id=agreement.id,
+        state_hash="",
+        status="requested",
+        next_try_at=now,
+        created_at=now,
     )
+    renew_state(vault, authorization)
+    session.add(authorization)
     change = Change(session, agreement, now)
     await change.finish()
     return change
+
+
+def renew_state(vault: Vault, authorization: Authorization) -> str:
+    """A fresh unguessable state: providers want one per request, and a page whose answer got lost must not count."""
+    state = secrets.token_urlsafe(32)
+    authorization.state_hash = vault.fingerprint(state)
+    return state

@@ -57,12 +57,12 @@ async def reserve(
         answer=answer,
     )
     statement = insert(IdempotencyKey).values(**row.model_dump()).on_conflict_do_nothing()
-    return bool((await session.execute(statement.returning(col(IdempotencyKey.key)))).first())
+    return bool((await session.exec(statement.returning(col(IdempotencyKey.key)))).first())
 
 
 async def keep_answer(session: AsyncSession, call: Call, status_code: int, answer: dict[str, Any]) -> None:
     """Stores the answer unless one is kept already: the first one stands."""
-    await session.execute(
+    await session.exec(
         update(IdempotencyKey)
         .where(
             col(IdempotencyKey.merchant_id) == call.principal.merchant_id,

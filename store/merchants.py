@@ -71,7 +71,7 @@ async def connect_account(
         .on_conflict_do_update(index_elements=["merchant_id", "livemode", "gateway"], set_=given)
         .returning(col(GatewayAccount.id))
     )
-    return str((await session.execute(statement)).scalar_one())
+    return str((await session.exec(statement)).scalar_one())
 
 
 async def account_for(session: AsyncSession, principal: Principal, gateway: str) -> GatewayAccount | None:

@@ -66,7 +66,6 @@ class Authorization(SQLModel, table=True):
     id: str = Field(primary_key=True)
     agreement_id: str = Field(foreign_key="agreements.id", index=True)
     state_hash: str = Field(unique=True)
-    sealed_state: str = Field(repr=False)
     status: str
     url: str | None = None
     expires_at: datetime | None = optional_instant()

@@ -187,7 +187,6 @@ def upgrade() -> None:
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("agreement_id", sa.Text(), nullable=False),
         sa.Column("state_hash", sa.Text(), nullable=False),
-        sa.Column("sealed_state", sa.Text(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=True),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
