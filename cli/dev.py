@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from cli.embedded.postgres import write_private
 from cli.embedded.stack import ReadyFile, Stack
@@ -37,7 +37,7 @@ async def dev(port: int, data: Path, ready_file: Path | None) -> int:
         with _only_one(data):
             return await _run(port, data, ready_file, stop)
     except (AlreadyRunning, NoPlace, OSError, StartFailed) as error:
-        _errors.print(f"autodebit dev: {error}", style="red", markup=False, highlight=False)
+        _errors.print(f"autodebit dev: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
 
 
@@ -81,13 +81,14 @@ def _only_one(data: Path) -> Iterator[None]:
 
 
 def _show(ready: ReadyFile, data: Path) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2))
-    table.add_row("API", ready.api_url)
-    table.add_row("API reference", f"{ready.api_url}/docs")
-    table.add_row("secret key (test)", ready.secret_key)
-    table.add_row("Temporal UI", ready.temporal_ui_url or f"of {ready.temporal_address}")
-    for gateway, url in ready.sandboxes.items():
-        table.add_row(f"sandbox {gateway}", url)
-    table.add_row("data and logs", str(data.resolve()))
-    _console.print(table)
+    lines = {
+        "API": ready.api_url,
+        "API reference": f"{ready.api_url}/docs",
+        "secret key (test)": ready.secret_key,
+        "Temporal UI": ready.temporal_ui_url or f"the one of {ready.temporal_address}",
+        **{f"sandbox {gateway}": url for gateway, url in ready.sandboxes.items()},
+        "data and logs": str(data.resolve()),
+    }
+    for name, value in lines.items():
+        _console.print(f"  [bold]{name:<20}[/bold]{escape(value)}", soft_wrap=True, highlight=False)
     _console.print("ready; Ctrl-C stops everything")
