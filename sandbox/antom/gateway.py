@@ -10,10 +10,12 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from pydantic import ValidationError
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -68,29 +70,36 @@ class Gateway:
             return Response(status_code=500)
         body = await request.body()
         try:
-            caller = self._authenticate(request, body)
+            with self.database.begin() as session:
+                caller = self._authenticate(session, request, body)
+                moment, given = self._perform(session, request, caller)
         except Refused as refusal:
             return Response(_encode(answer(str(refusal)).body), media_type=JSON)
-        moment, given = self._perform(request, caller)
-        self.agenda.wake()
+        self.agenda.wake()  # the request may have moved its clock
         if self.faults.lost_answer():
             return CutConnection()
         return self._respond(caller, moment, given)
 
-    def _authenticate(self, request: Request, body: bytes) -> Caller:
+    def _authenticate(self, session: Session, request: Request, body: bytes) -> Caller:
         """Checks the signature over the bytes as received. Raises Refused with the result code."""
         if request.method != "POST":
             raise Refused("METHOD_NOT_SUPPORTED")
         client_id = request.headers.get("client-id", "")
         time = request.headers.get("request-time", "")
-        with self.database.begin() as session:
-            client = session.get(Client, client_id)
+        client = session.get(Client, client_id)
         if client is None:
             raise Refused("UNKNOWN_CLIENT")
         path = _signed_path(request)
         try:
-            key = load_public_key(client.public_key)
-            verify(key, "POST", path, client_id, time, body, request.headers.get("signature", ""))
+            verify(
+                _public_key(client.public_key),
+                "POST",
+                path,
+                client_id,
+                time,
+                body,
+                request.headers.get("signature", ""),
+            )
         except BadSignature as error:
             raise Refused("INVALID_SIGNATURE") from error
         if not _fresh(time, self.settings.request_time_tolerance):
@@ -99,15 +108,14 @@ class Gateway:
             raise Refused("MEDIA_TYPE_NOT_ACCEPTABLE")
         return Caller(client_id, path, body)
 
-    def _perform(self, request: Request, caller: Caller) -> tuple[Moment, Answer]:
-        with self.database.begin() as session:
-            try:
-                moment = clocks.observe(session, request.headers)
-            except BadClockHeader as error:
-                return Moment(clocks.real_now()), answer("PARAM_ILLEGAL", str(error))
-            base_url = self.settings.public_url or str(request.base_url).rstrip("/")
-            call = Call(session, caller.client_id, moment, base_url)
-            return moment, self._dispatch(call, request.scope["path"], caller.body)
+    def _perform(self, session: Session, request: Request, caller: Caller) -> tuple[Moment, Answer]:
+        try:
+            moment = clocks.observe(session, request.headers)
+        except BadClockHeader as error:
+            return Moment(clocks.real_now()), answer("PARAM_ILLEGAL", str(error))
+        base_url = self.settings.public_url or str(request.base_url).rstrip("/")
+        call = Call(session, caller.client_id, moment, base_url)
+        return moment, self._dispatch(call, request.scope["path"], caller.body)
 
     def _dispatch(self, call: Call, path: str, body: bytes) -> Answer:
         name = next((path.removeprefix(prefix) for prefix in PREFIXES if path.startswith(prefix)), "")
@@ -136,6 +144,10 @@ class Gateway:
             "signature": sign(self.key, "POST", caller.path, caller.client_id, time, signed),
         }
         return Response(body, headers=headers, media_type=JSON)
+
+
+_public_key = lru_cache(load_public_key)
+"""Reading a key takes longer than checking a signature with it."""
 
 
 def _signed_path(request: Request) -> str:
