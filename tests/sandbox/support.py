@@ -27,7 +27,7 @@ from sandbox.server import Server
 START = datetime(2027, 1, 31, 1, tzinfo=UTC)
 CLIENT_ID = "SANDBOX_5X00000000000001"
 SUCCESS = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
-FAST = AntomSettings(notification_delay=AntomSettings.notification_delay / 10, hold=1.0, acknowledge_within=2.0)
+FAST = AntomSettings(notification_delay=AntomSettings.notification_delay / 10, hold=1.0, acknowledge_within=0.5)
 
 
 def free_port() -> int:
@@ -37,9 +37,9 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[str]:
-    """Serves an app over real HTTP on a free port; its address."""
-    server = Server(app, "127.0.0.1", free_port())
+async def serving(app: FastAPI, port: int | None = None) -> AsyncIterator[str]:
+    """Serves an app over real HTTP, on a free port unless one is given; its address."""
+    server = Server(app, "127.0.0.1", port or free_port())
     task = asyncio.create_task(server.serve())
     await until(lambda: server.started or task.done())
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from sandbox.antom.keys import public_text
-from tests.sandbox.support import CLIENT_ID, START, Inbox, Merchant, code, until
+from tests.sandbox.support import CLIENT_ID, FAST, START, Inbox, Merchant, a_sandbox, code, until
 
 DAY = timedelta(days=1)
 
@@ -167,6 +169,15 @@ async def test_a_merchant_that_does_not_acknowledge_delays_the_redirect_only(mer
     assert len(inbox.of("AUTHCODE_CREATED")) == 1
 
 
+async def test_a_merchant_that_never_answers_delays_the_redirect_for_a_while(merchant: Merchant, inbox: Inbox) -> None:
+    inbox.hold.clear()
+    assert await merchant.approve(await merchant.consult())
+    assert inbox.received == []
+    inbox.hold.set()
+    await merchant.quiet()
+    assert len(inbox.of("AUTHCODE_CREATED")) == 1
+
+
 async def test_the_notify_url_of_the_request_wins(merchant: Merchant, inbox: Inbox) -> None:
     elsewhere = inbox.url.replace("/hooks/antom", "/elsewhere")
     await merchant.approve(await merchant.consult(authNotifyUrl=elsewhere))
@@ -247,6 +258,13 @@ async def test_a_code_repeats_its_tokens_for_a_minute_and_then_is_dead(merchant:
     at(merchant, timedelta(seconds=60))
     assert code(await exchange(merchant, auth_code)) == "PARAM_ILLEGAL"
     assert code(await exchange(merchant, "ac_wrong")) == "PARAM_ILLEGAL"
+
+
+async def test_a_code_can_be_set_to_work_strictly_once(tmp_path: Path) -> None:
+    async with a_sandbox(tmp_path, replace(FAST, code_repeats=False)) as (merchant, _):
+        auth_code = await merchant.approve(await merchant.consult())
+        assert code(await exchange(merchant, auth_code)) == "SUCCESS"
+        assert code(await exchange(merchant, auth_code)) == "PARAM_ILLEGAL"
 
 
 async def test_a_refresh_replaces_both_tokens(merchant: Merchant) -> None:
