@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.clock import WorkflowClock, workflow_clock
+from tests.support.house import House, Shop
+from tests.support.house import house as a_house
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +16,16 @@ async def clock() -> AsyncIterator[WorkflowClock]:
     """A Temporal server on which a test moves the time of single workflows."""
     async with workflow_clock() as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+async def house() -> AsyncIterator[House]:
+    """The whole engine, shared; every test brings its own merchant."""
+    async with a_house() as found:
+        yield found
+
+
+@pytest.fixture
+async def shop(house: House) -> Shop:
+    """A merchant of this test's own."""
+    return await house.shop()
