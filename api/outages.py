@@ -31,7 +31,7 @@ def what_is_away(error: Exception) -> str | None:
         return "PostgreSQL" if lost or _class_57(error.orig) else None
     if isinstance(error, asyncpg.PostgresError):
         return "PostgreSQL" if _class_57(error) else None
-    return "PostgreSQL"
+    return "PostgreSQL" if isinstance(error, (OSError, PoolTimeout)) else None
 
 
 def _class_57(error: BaseException | None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import update
 from sqlmodel import col
-from temporalio.service import RPCError
+from temporalio.exceptions import TemporalError
 
 from agreements.standing import Standing
 from api.services import Services
@@ -22,7 +22,7 @@ async def start(inside: Services, standing: Standing) -> None:
     """Starts a new agreement's workflow and notes that it runs. Raises RPCError while Temporal is away."""
     await client.start_agreement(inside.temporal, standing)
     async with inside.database.transaction() as session:
-        await session.execute(update(Agreement).where(col(Agreement.id) == standing.agreement.id).values(started=True))
+        await session.exec(update(Agreement).where(col(Agreement.id) == standing.agreement.id).values(started=True))
 
 
 async def changed(
@@ -35,5 +35,5 @@ async def changed(
     try:
         await client.start_deliveries(inside.temporal, delivery_ids)
         await client.command(inside.temporal, name, command_id, standing)
-    except (RPCError, RuntimeError) as error:
+    except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", agreement=standing.agreement.id, command=name.value, error=str(error))

@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from cli import merchants
+
 app = typer.Typer(
     name="autodebit", help="Recurring payments: one durable workflow per agreement.", no_args_is_help=True
 )
+app.add_typer(merchants.app, name="merchants")
 
 
 @app.command()
@@ -28,9 +31,8 @@ def dev(
 @app.command()
 def migrate() -> None:
     """Bring the database to the current schema."""
-    from store.migrate import upgrade
-
     from settings import Settings
+    from store.migrate import upgrade
 
     upgrade(Settings().database_url)
 

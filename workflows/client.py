@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
     ActivityIDConflictPolicy,
     Priority,
@@ -93,9 +93,8 @@ async def command(client: Client, name: Command, command_id: str, standing: Stan
             result_type=CommandResult,
             rpc_timeout=_ANSWER_WITHIN,
         )
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            await handle.signal(AgreementWorkflow.look, standing)
+    except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        await look(client, standing)
 
 
 async def tick(client: Client, agreement_id: str, now: datetime) -> None:

@@ -107,7 +107,7 @@ async def _stay(inside: Inside, clock_id: str, target: datetime) -> None:
     """Takes a target back that nobody was told of, so that the caller can ask again."""
     query = update(TestClock).where(col(TestClock.id) == clock_id, col(TestClock.target) == target)
     async with inside.database.transaction() as session:
-        await session.execute(query.values(target=None))
+        await session.exec(query.values(target=None))
 
 
 def _test_mode(caller: Principal) -> None:

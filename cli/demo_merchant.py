@@ -1,0 +1,117 @@
+"""The merchant of `dev` and `demo`: a test key, and an account at every sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from pydantic import BaseModel
+
+from cli.embedded.postgres import write_private
+from cli.merchants import notification_url
+from settings import Settings
+from store import merchants
+from store.database import Database
+from store.merchants import Principal
+from store.tables import Merchant
+from store.vault import Vault
+
+_FILE = "demo-merchant.json"
+_CLIENT_ID = "SANDBOX_5YDEMO0000000001"
+
+
+class DemoMerchant(BaseModel):
+    """What a program needs to act as this merchant. `accounts` are ids per gateway."""
+
+    secret_key: str
+    merchant: str
+    accounts: dict[str, str] = {}
+    private_key: str
+    """PEM; the half of it the sandboxes know is derived at each start."""
+
+
+async def ensure(data: Path, sandboxes: dict[str, str], env: dict[str, str]) -> DemoMerchant:
+    """The demo merchant of a data folder, made at the first call and connected to the sandboxes at every call.
+
+    `sandboxes` are addresses per gateway, `env` holds the engine's settings. Raises httpx.HTTPError.
+    """
+    settings = _settings(env)
+    vault = Vault(settings.vault_keys, settings.vault_hash_key)
+    database = Database(settings.database_url, pool_size=1)
+    try:
+        demo = await _remembered(data / _FILE, database) or await _made(database)
+        # Written before it is connected: a crash in between repeats the connecting, not the merchant.
+        write_private(data / _FILE, demo.model_dump_json(indent=2))
+        for gateway, url in sandboxes.items():
+            demo.accounts[gateway] = await _connect(database, vault, demo, gateway, url, settings.public_url)
+        write_private(data / _FILE, demo.model_dump_json(indent=2))
+        return demo
+    finally:
+        await database.close()
+
+
+def _settings(env: dict[str, str]) -> Settings:
+    """From the environment meant for the engine's processes, which is not ours."""
+    given: dict[str, Any] = {
+        name: env[variable] for name in Settings.model_fields if (variable := f"AUTODEBIT_{name.upper()}") in env
+    }
+    return Settings(**given)
+
+
+async def _remembered(path: Path, database: Database) -> DemoMerchant | None:
+    """The merchant of the last start, unless the database has been replaced since."""
+    if not path.exists():
+        return None
+    demo = DemoMerchant.model_validate_json(path.read_text())
+    async with database.transaction() as session:
+        known = await merchants.principal_for(session, demo.secret_key)
+    return demo if known == Principal(demo.merchant, livemode=False) else None
+
+
+async def _made(database: Database) -> DemoMerchant:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+    async with database.transaction() as session:
+        merchant: Merchant = await merchants.create(session, "Demo Store")
+        secret_key = await merchants.issue_key(session, merchant.id, livemode=False)
+    return DemoMerchant(secret_key=secret_key, merchant=merchant.id, private_key=pem)
+
+
+async def _connect(
+    database: Database, vault: Vault, demo: DemoMerchant, gateway: str, url: str, public_url: str
+) -> str:
+    """Connects before and after registering: the notify URL names the account, the account holds the sandbox's key."""
+    principal = Principal(demo.merchant, livemode=False)
+    keys = {"client_id": _CLIENT_ID, "private_key": demo.private_key}
+
+    async def connect() -> str:
+        async with database.transaction() as session:
+            return await merchants.connect_account(
+                session, vault, principal, gateway=gateway, base_url=url, keys=keys, sandbox=True
+            )
+
+    account = demo.accounts.get(gateway) or await connect()
+    registration = {
+        "client_id": _CLIENT_ID,
+        "public_key": _public_half(demo.private_key),
+        "notify_url": notification_url(public_url, gateway, account),
+    }
+    async with httpx.AsyncClient(timeout=10) as client:
+        answer = await client.post(f"{url}/_sandbox/clients", json=registration)
+        answer.raise_for_status()
+    keys["public_key"] = answer.json()["public_key"]
+    return await connect()
+
+
+def _public_half(pem: str) -> str:
+    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
