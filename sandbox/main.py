@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from sandbox.antom.app import create_app as antom
@@ -20,7 +21,7 @@ async def serve(
 
     Without `stop`, until SIGTERM or Ctrl-C; that form needs the process's main thread.
 
-    Raises KeyError for a gateway there is no sandbox for, and RuntimeError when a server cannot start or dies.
+    Raises KeyError for a gateway there is no sandbox for, and RuntimeError when a server cannot start.
     """
     stop = stop or _on_signal()
     servers = {name: Server(GATEWAYS[name](data_dir / f"{name}.sqlite3"), host, port) for name, port in ports.items()}
@@ -36,10 +37,10 @@ async def serve(
 
 
 async def _serve(name: str, server: Server) -> None:
-    try:
+    with suppress(SystemExit):  # uvicorn's way to say that the port is taken
         await server.serve()
-    except SystemExit as error:  # uvicorn's way to say that the port is taken
-        raise RuntimeError(f"the {name} sandbox could not start on port {server.config.port}") from error
+    if not server.started:
+        raise RuntimeError(f"the {name} sandbox could not start on port {server.config.port}")
 
 
 def run(data_dir: Path, ports: dict[str, int], host: str = "127.0.0.1") -> None:
