@@ -29,6 +29,18 @@ def dev(
 
 
 @app.command()
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running at the end, with the Temporal UI.")
+    ] = False,
+) -> None:
+    """Collect a year of a subscription on this machine, through the public API, and audit it."""
+    from cli.demo.run import demo as run
+
+    raise typer.Exit(asyncio.run(run(keep)))
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to the current schema."""
     from settings import Settings
