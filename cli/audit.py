@@ -94,8 +94,8 @@ def _engines_balance(charge: Row) -> int:
 
 def _providers_balance(movements: list[Row]) -> int:
     debits = [row for row in movements if row["kind"] == "debit" and row["status"] == "succeeded"]
-    standing = [row["amount"] for row in debits if not _canceled(row["request_id"], movements)]
-    return sum(standing) - sum(_amounts(movements, "refund"))
+    standing = sum(int(row["amount"]) for row in debits if not _canceled(row["request_id"], movements))
+    return standing - sum(_amounts(movements, "refund"))
 
 
 def _canceled(request_id: str, movements: list[Row]) -> bool:
@@ -105,4 +105,4 @@ def _canceled(request_id: str, movements: list[Row]) -> bool:
 
 
 def _amounts(movements: list[Row], kind: str) -> list[int]:
-    return [row["amount"] for row in movements if row["kind"] == kind and row["status"] == "succeeded"]
+    return [int(row["amount"]) for row in movements if row["kind"] == kind and row["status"] == "succeeded"]
