@@ -36,6 +36,7 @@ async def run(
                 raise not_found("agreement")
             async with changing(session, agreement_id) as change:
                 if taken := await idempotency.find(session, call):
+                    session.expunge(taken)  # it outlives the rollback
                     raise _Answered(taken)
                 await act(change)
             view = await views.agreement(session, change.agreement, change.now)

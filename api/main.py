@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
-from api import logs
+import logs
 from api.app import create_app
 from settings import Settings
 from store.database import Database
@@ -24,16 +24,21 @@ def serve(host: str, port: int) -> None:
     asyncio.run(_serve(Settings(), host, port))
 
 
-async def _serve(settings: Settings, host: str, port: int) -> None:
-    logs.set_up(settings.environment)
-    database = Database(settings.database_url, settings.database_pool)
-    temporal = await Client.connect(
+async def connect(settings: Settings) -> Client:
+    """Temporal's client, which connects at its first call: the API starts also while Temporal is away."""
+    return await Client.connect(
         settings.temporal_address,
         namespace=settings.temporal_namespace,
         data_converter=pydantic_data_converter,
         retry_config=_SOON,
         lazy=True,
     )
+
+
+async def _serve(settings: Settings, host: str, port: int) -> None:
+    logs.set_up(settings.environment)
+    database = Database(settings.database_url, settings.database_pool)
+    temporal = await connect(settings)
     app = create_app(settings, database, Vault(settings.vault_keys, settings.vault_hash_key), temporal)
     config = uvicorn.Config(app, host, port, access_log=False, log_config=None, server_header=False)
     try:

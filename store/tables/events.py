@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from store.tables.columns import created_at, document, instant, optional_document, optional_instant
@@ -113,5 +113,6 @@ class IdempotencyKey(SQLModel, table=True):
     fingerprint: str
     resource_id: str | None = None
     status_code: int | None = None
-    answer: dict[str, Any] | None = optional_document()
+    # JSON, not JSONB, which would put the members into another order: a repeat gets the same text.
+    answer: dict[str, Any] | None = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
     created_at: datetime = created_at()

@@ -1,4 +1,4 @@
-"""The front door against a real PostgreSQL and a real Temporal server; no worker runs unless a test starts one."""
+"""The front door against a real PostgreSQL and a real Temporal server; activities are nobody's business here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from fastapi import FastAPI
 from sqlalchemy import func
 from sqlmodel import select
 from temporalio.client import Client
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from activities.contract import AGREEMENTS_QUEUE
 from api.app import create_app
 from api.services import Patience
 from cli.embedded.engines import Engines
@@ -29,6 +31,7 @@ from store.tables import Agreement, Charge, Credential, Event, IdempotencyKey, T
 from store.vault import Vault
 from tests.gateways.antom_fixtures import ANTOM_KEY, CLIENT_ID, MERCHANT_KEY, private_text, public_text
 from tests.support.folders import data_folder
+from workflows.agreement import AgreementWorkflow
 from workflows.client import connect
 
 QUICK = Patience(
@@ -138,6 +141,18 @@ def vault(settings: Settings) -> Vault:
 @pytest.fixture(scope="session")
 async def temporal(settings: Settings) -> Client:
     return await connect(settings.temporal_address, settings.temporal_namespace)
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def workflows_only(temporal: Client) -> AsyncIterator[None]:
+    """Workflows take up commands and news; nobody runs their activities, so nothing is ever done about them."""
+    async with Worker(
+        temporal,
+        task_queue=AGREEMENTS_QUEUE,
+        workflows=[AgreementWorkflow],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")

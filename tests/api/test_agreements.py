@@ -111,8 +111,14 @@ async def test_pause_resume_and_revoke_are_on_the_row_when_they_are_answered(
     assert (await shop.get(f"{path}/schedule")).json()["data"] == []
 
     entries = (await shop.get(f"{path}/timeline")).json()["data"]
-    events = ["activated", "paused", "resumed", "revoked"]
-    assert [entry["type"] for entry in entries] == [f"agreement.{name}" for name in events]
+    assert [entry["type"] for entry in entries] == [
+        "agreement.activated",
+        "agreement.paused",
+        "agreement.resumed",
+        "charge.canceled",
+        "agreement.revoked",
+    ]
+    assert [entry["sequence"] for entry in entries] == [1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("path", ["", "/schedule", "/timeline"])
