@@ -16,6 +16,7 @@ import structlog
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+import logs
 from activities.authorizations import Authorizations
 from activities.charges import Charges
 from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
@@ -113,6 +114,7 @@ def _steps(bench: Workbench) -> list[Callable[..., Any]]:
 async def main() -> None:
     """Runs until SIGTERM or Ctrl-C; activities under way are finished first."""
     settings = Settings()
+    logs.set_up(settings.environment)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

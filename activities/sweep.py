@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlmodel import col, select
+import structlog
+from sqlalchemy import ColumnElement, func, update
+from sqlalchemy.orm import Mapped
+from sqlmodel import col, or_, select
 from temporalio import activity
 
 from activities.contract import SWEEP
@@ -14,12 +19,15 @@ from activities.workbench import StartDeliveries
 from agreements.standing import Standing
 from store import standings
 from store.database import Database
-from store.tables import Agreement, Delivery, Notification
+from store.tables import Agreement, Delivery, Event, Notification
 
-_LEFT_BEHIND = timedelta(seconds=15)
-"""Younger rows are still in the hands of whoever wrote them."""
+log = structlog.get_logger(__name__)
+
 _OVERDUE = timedelta(minutes=2)
+_OFTEN = timedelta(minutes=10)
+_NOW_AND_THEN, _FOR = 3600, 120  # seconds
 _BATCH = 200
+_MOST_BATCHES = 10
 
 
 @dataclass(frozen=True)
@@ -35,22 +43,30 @@ class Reach:
 class Sweeps:
     """Runs every half minute; doing any of it twice changes nothing."""
 
-    def __init__(self, database: Database, reach: Reach) -> None:
+    def __init__(self, database: Database, reach: Reach, left_behind: timedelta = timedelta(seconds=15)) -> None:
+        """Rows younger than `left_behind` are still in the hands of whoever wrote them."""
         self._database = database
         self._reach = reach
+        self._left_behind = left_behind
 
     @activity.defn(name=SWEEP)
     async def sweep(self) -> None:
         """Starts agreements and deliveries, resends news, wakes workflows that missed a command."""
-        before = datetime.now(UTC) - _LEFT_BEHIND
+        now = datetime.now(UTC)
+        before = now - self._left_behind
         for agreement_id in await self._unstarted(before):
-            await self._reach.start_agreement(await standings.current(self._database, agreement_id))
-            await self._mark_started(agreement_id)
-        for agreement_id, notification_id in await self._unsettled(before):
-            await self._reach.tell_news(await standings.current(self._database, agreement_id), notification_id)
-        for agreement_id in await self._overdue(datetime.now(UTC) - _OVERDUE):
-            await self._reach.look(await standings.current(self._database, agreement_id))
-        await self._reach.start_deliveries(await self._undelivered(before))
+            async with _one(agreement_id):
+                await self._reach.start_agreement(await standings.current(self._database, agreement_id))
+                await self._mark_started(agreement_id)
+        for agreement_id, notification_id in await self._unsettled(now):
+            async with _one(agreement_id):
+                await self._reach.tell_news(await standings.current(self._database, agreement_id), notification_id)
+        for agreement_id in await self._overdue(now):
+            async with _one(agreement_id):
+                await self._reach.look(await standings.current(self._database, agreement_id))
+        for _ in range(_MOST_BATCHES):
+            if not await self._deliver(before):
+                break
 
     async def _unstarted(self, before: datetime) -> list[str]:
         query = select(Agreement.id).where(col(Agreement.started).is_(False), Agreement.written_at < before)
@@ -61,22 +77,56 @@ class Sweeps:
         async with self._database.transaction() as session:
             (await session.get_one(Agreement, agreement_id)).started = True
 
-    async def _unsettled(self, before: datetime) -> list[tuple[str, str]]:
+    async def _unsettled(self, now: datetime) -> list[tuple[str, str]]:
         query = select(Notification.agreement_id, Notification.id).where(
-            Notification.status == "signalled", Notification.created_at < before
+            Notification.status == "signalled", _worth_telling(col(Notification.created_at), self._left_behind, now)
         )
         async with self._database.transaction() as session:
             rows = await session.exec(query.order_by(Notification.id).limit(_BATCH))
             return [(agreement_id, notification_id) for agreement_id, notification_id in rows if agreement_id]
 
-    async def _overdue(self, before: datetime) -> list[str]:
+    async def _overdue(self, now: datetime) -> list[str]:
         query = select(Agreement.id).where(
-            col(Agreement.test_clock_id).is_(None), col(Agreement.started), col(Agreement.next_step_at) < before
+            col(Agreement.test_clock_id).is_(None),
+            col(Agreement.started),
+            _worth_telling(col(Agreement.next_step_at), _OVERDUE, now),
         )
         async with self._database.transaction() as session:
-            return list(await session.exec(query.order_by(col(Agreement.next_step_at)).limit(_BATCH)))
+            return list(await session.exec(query.order_by(col(Agreement.next_step_at).desc()).limit(_BATCH)))
+
+    async def _deliver(self, before: datetime) -> bool:
+        """Starts a batch of deliveries; whether there was one."""
+        found = await self._undelivered(before)
+        await self._reach.start_deliveries(found)
+        async with self._database.transaction() as session:
+            await session.exec(update(Delivery).where(col(Delivery.id).in_(found)).values(started=True))
+        return bool(found)
 
     async def _undelivered(self, before: datetime) -> list[str]:
-        query = select(Delivery.id).where(col(Delivery.started).is_(False), Delivery.created_at < before)
+        query = (
+            select(Delivery.id)
+            .join(Event, col(Event.id) == Delivery.event_id)
+            .where(col(Delivery.started).is_(False), Delivery.created_at < before)
+        )
         async with self._database.transaction() as session:
-            return list(await session.exec(query.order_by(Delivery.id).limit(_BATCH)))
+            in_order = query.order_by(col(Event.transaction), Event.agreement_id, col(Event.sequence), Delivery.id)
+            return list(await session.exec(in_order.limit(_BATCH)))
+
+
+def _worth_telling(since: Mapped[Any], after: timedelta, now: datetime) -> ColumnElement[bool]:
+    """Whether a workflow is told again: when it has not answered for `after`, and later for two minutes of every hour.
+
+    Each telling is a signal in the history of a workflow that may be stuck for days, say on a provider's outage: at
+    every sweep they would fill it to the server's limit.
+    """
+    seconds = func.extract("epoch", now - since)
+    return (since < now - after) & or_(since > now - _OFTEN, func.mod(seconds, _NOW_AND_THEN) < _FOR)
+
+
+@asynccontextmanager
+async def _one(agreement_id: str) -> AsyncIterator[None]:
+    """What fails for one agreement waits for the next sweep; the others must not wait with it."""
+    try:
+        yield
+    except Exception as error:
+        log.warning("not_taken_up", agreement=agreement_id, error=type(error).__name__)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from temporalio import activity
 
 from gateways.notifications import INBOXES
@@ -18,6 +19,8 @@ from store.changes import Change
 from store.database import Database
 from store.tables import Agreement, Credential, GatewayAccount, Notification
 from store.vault import Vault
+
+log = structlog.get_logger(__name__)
 
 _HEARTBEAT_SECONDS = 3.0
 
@@ -36,10 +39,17 @@ class Workbench:
 
     @asynccontextmanager
     async def change(self, agreement_id: str, at: datetime) -> AsyncIterator[Change]:
-        """One change of an agreement, committed when the block ends; its webhooks start right after."""
+        """One change of an agreement, committed when the block ends; its webhooks start right after.
+
+        The change stands whether or not they start: the sweep starts what was left behind, and a step that has moved
+        money must not be repeated for the sake of its news.
+        """
         async with changes.change(self.database, agreement_id, at) as change:
             yield change
-        await self.start_deliveries(change.delivery_ids)
+        try:
+            await self.start_deliveries(change.delivery_ids)
+        except Exception as error:
+            log.warning("deliveries_not_started", agreement=agreement_id, error=type(error).__name__)
 
     async def account(self, change: Change) -> Account:
         """The merchant's account at the agreement's provider, its keys opened."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -74,8 +75,10 @@ def sandbox(
     antom_port: Annotated[int, typer.Option(help="Port of the Antom sandbox.")],
 ) -> None:
     """Stand in for the payment providers, speaking their real protocols."""
+    import logs
     from sandbox.main import serve
 
+    logs.set_up(os.environ.get("AUTODEBIT_ENVIRONMENT", "production"))
     asyncio.run(serve(data, {"antom": antom_port}))
 
 

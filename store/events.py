@@ -29,13 +29,15 @@ async def write(
     shown = (await views.agreement(session, agreement, now)).model_dump(mode="json")
     endpoints = await _endpoints(session, agreement)
     delivery_ids: list[str] = []
-    for type_, charge, details in facts:
+    # Ids of one millisecond come in any order; within a transaction they are what orders the feed.
+    event_ids = sorted(ids.new("evt") for _ in facts)
+    for event_id, (type_, charge, details) in zip(event_ids, facts, strict=True):
         agreement.sequence += 1
         data = {"agreement": shown, **details}
         if charge is not None:
             data["charge"] = (await views.charge(session, charge)).model_dump(mode="json")
         event = Event(
-            id=ids.new("evt"),
+            id=event_id,
             agreement_id=agreement.id,
             merchant_id=agreement.merchant_id,
             livemode=agreement.livemode,

@@ -30,7 +30,6 @@ from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
 _ANSWER_WITHIN = timedelta(seconds=2)
-_DELIVERY_SPAN = timedelta(days=8)
 
 
 async def connect(address: str, namespace: str) -> Client:
@@ -144,7 +143,10 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
 
 
 async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
-    """Starts webhook deliveries in this order, each a standalone activity that operators see in the Temporal UI."""
+    """Starts webhook deliveries in this order, each a standalone activity that operators see in the Temporal UI.
+
+    They have no deadline as a whole: their own plan ends them, and while no worker runs they must not be lost.
+    """
     for delivery_id in delivery_ids:
         await client.start_activity(
             DELIVER,
@@ -153,6 +155,5 @@ async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
             task_queue=DELIVERIES_QUEUE,
             id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
             start_to_close_timeout=timedelta(seconds=30),
-            schedule_to_close_timeout=_DELIVERY_SPAN,
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coefficient=2.0),
         )
