@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
 app = typer.Typer(help="Merchants, their keys, and their accounts at providers.", no_args_is_help=True)
 
-_console = Console(highlight=False)
 _T = TypeVar("_T")
 
 
@@ -32,9 +30,9 @@ def create(
         return merchant.id, await merchants.issue_key(session, merchant.id, livemode=live)
 
     merchant_id, key = _run(work)
-    _console.print(f"merchant: {merchant_id}")
-    _console.print(f"key:      {key}")
-    _console.print("The key is not stored and cannot be shown again.")
+    typer.echo(f"merchant: {merchant_id}")
+    typer.echo(f"key:      {key}")
+    typer.echo("The key is not stored and cannot be shown again.")
 
 
 @app.command()
@@ -77,8 +75,8 @@ def connect(
         )
 
     account = _run(work)
-    _console.print(f"account:          {account}")
-    _console.print(f"notification URL: {notification_url(settings.public_url, gateway, account)}")
+    typer.echo(f"account:          {account}")
+    typer.echo(f"notification URL: {notification_url(settings.public_url, gateway, account)}")
 
 
 def notification_url(public_url: str, gateway: str, account: str) -> str:

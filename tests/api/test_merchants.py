@@ -1,0 +1,143 @@
+"""`autodebit merchants` and the demo merchant: what they print and remember works on the API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from cli.demo_merchant import ensure
+from cli.main import app as command_line
+from sandbox.antom.app import create_app as antom_sandbox
+from settings import Settings
+from store import merchants
+from store.database import Database
+from store.merchants import Principal
+from store.tables import GatewayAccount
+from store.vault import Vault
+from tests.api.conftest import assert_problem, body
+from tests.gateways.antom_fixtures import ANTOM_KEY, MERCHANT_KEY, private_text, public_text
+from tests.sandbox.support import serving
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    return {
+        "AUTODEBIT_DATABASE_URL": settings.database_url,
+        "AUTODEBIT_TEMPORAL_ADDRESS": settings.temporal_address,
+        "AUTODEBIT_PUBLIC_URL": settings.public_url,
+        "AUTODEBIT_VAULT_KEYS": ",".join(key.get_secret_value() for key in settings.vault_keys),
+        "AUTODEBIT_VAULT_HASH_KEY": settings.vault_hash_key.get_secret_value(),
+    }
+
+
+@pytest.fixture
+def key_files(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "private.pem").write_text(private_text(MERCHANT_KEY))
+    (tmp_path / "public.pem").write_text(public_text(ANTOM_KEY))
+    return {"--private-key-file": str(tmp_path / "private.pem"), "--public-key-file": str(tmp_path / "public.pem")}
+
+
+async def _exit_code(environment: dict[str, str], *words: str) -> tuple[int, str]:
+    """A command's exit code and what it printed."""
+
+    def run() -> tuple[int, str]:
+        result = CliRunner().invoke(command_line, words, env=environment)
+        return result.exit_code, result.output
+
+    return await asyncio.to_thread(run)
+
+
+async def _printed(environment: dict[str, str], *words: str) -> dict[str, str]:
+    """The values a command that succeeds prints, by name."""
+    code, output = await _exit_code(environment, *words)
+    assert code == 0, output
+    pairs = (line.split(": ", 1) for line in output.splitlines() if ": " in line)
+    return {name: value.strip() for name, value in pairs}
+
+
+async def test_a_merchant_made_and_connected_by_hand_can_create_agreements(
+    environment: dict[str, str], key_files: dict[str, str], http: httpx.AsyncClient, database: Database, vault: Vault
+) -> None:
+    made = await _printed(environment, "merchants", "create", "Example Store")
+    assert made["key"].startswith("sk_test_")
+    headers = {"Authorization": f"Bearer {made['key']}", "Idempotency-Key": "k"}
+    assert_problem(await http.post("/v1/agreements", json=body(), headers=headers), 422, "invalid_request", "/gateway")
+
+    options = {"--base-url": "https://antom.example", "--client-id": "5Y1"} | key_files
+    words = [
+        "merchants",
+        "connect",
+        made["merchant"],
+        "antom",
+        "--test",
+        *(w for pair in options.items() for w in pair),
+    ]
+    connected = await _printed(environment, *words)
+    account = connected["account"]
+    assert connected["notification URL"] == f"https://pay.example/notifications/antom/{account}"
+    assert (await http.post("/v1/agreements", json=body(), headers=headers)).status_code == 202
+
+    words[words.index("5Y1")] = "5Y2"
+    assert (await _printed(environment, *words))["account"] == account, "connected again, not twice"
+    async with database.transaction() as session:
+        row = await session.get_one(GatewayAccount, account)
+    assert merchants.opened_keys(vault, row)["client_id"] == "5Y2"
+    assert "PRIVATE" not in row.sealed_keys
+
+
+async def test_a_live_key_is_for_live_mode(environment: dict[str, str], database: Database) -> None:
+    made = await _printed(environment, "merchants", "create", "Example Store", "--live")
+    async with database.transaction() as session:
+        assert await merchants.principal_for(session, made["key"]) == Principal(made["merchant"], livemode=True)
+        assert await merchants.principal_for(session, made["key"].replace("live", "test")) is None
+
+
+@pytest.mark.parametrize(("merchant", "gateway"), [("mer_nobody", "antom"), ("mer_nobody", "paypal")])
+async def test_connecting_what_does_not_exist_is_refused(
+    environment: dict[str, str], key_files: dict[str, str], merchant: str, gateway: str
+) -> None:
+    options = {"--base-url": "https://antom.example", "--client-id": "5Y1"} | key_files
+    words = ["merchants", "connect", merchant, gateway, "--test", *(w for pair in options.items() for w in pair)]
+    assert (await _exit_code(environment, *words))[0] == 2
+
+
+async def test_keys_that_are_no_keys_are_refused(environment: dict[str, str], key_files: dict[str, str]) -> None:
+    Path(key_files["--private-key-file"]).write_text("not a key")
+    made = await _printed(environment, "merchants", "create", "Example Store")
+    options = {"--base-url": "https://antom.example", "--client-id": "5Y1"} | key_files
+    words = [
+        "merchants",
+        "connect",
+        made["merchant"],
+        "antom",
+        "--test",
+        *(w for pair in options.items() for w in pair),
+    ]
+    assert (await _exit_code(environment, *words))[0] == 2
+
+
+async def test_the_demo_merchant_is_made_once_and_connected_at_every_start(
+    environment: dict[str, str], tmp_path: Path, http: httpx.AsyncClient, database: Database, vault: Vault
+) -> None:
+    async with serving(antom_sandbox(tmp_path / "antom.sqlite3")) as url:
+        sandboxes = {"antom": url}
+        first = await ensure(tmp_path, sandboxes, environment)
+        again = await ensure(tmp_path, sandboxes, environment)
+    assert again == first
+    remembered = tmp_path / "demo-merchant.json"
+    assert stat.S_IMODE(remembered.stat().st_mode) == 0o600
+    assert json.loads(remembered.read_text())["merchant"] == first.merchant
+    async with database.transaction() as session:
+        account = await session.get_one(GatewayAccount, first.accounts["antom"])
+    keys = merchants.opened_keys(vault, account)
+    assert account.sandbox
+    assert keys["client_id"].startswith("SANDBOX_")
+    assert keys["public_key"]
+    headers = {"Authorization": f"Bearer {first.secret_key}"}
+    assert (await http.get("/v1/agreements", headers=headers)).status_code == 200
