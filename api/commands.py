@@ -15,7 +15,7 @@ from store import idempotency, reads, views
 from store.changes import Change, changing
 from store.idempotency import Call
 from store.lifecycle import Conflict
-from store.tables import Agreement, IdempotencyKey
+from store.tables import IdempotencyKey
 from workflows.messages import Command
 
 
@@ -32,7 +32,7 @@ async def run(
     """Changes the agreement and answers it, or gives the first answer again. Raises Problem."""
     try:
         async with inside.database.transaction() as session:
-            if await reads.find(session, Agreement, call.principal, agreement_id) is None:
+            if not await reads.owns_agreement(session, call.principal, agreement_id):
                 raise not_found("agreement")
             async with changing(session, agreement_id) as change:
                 if taken := await idempotency.find(session, call):

@@ -14,7 +14,10 @@ class Database:
     """Owns the pool. Read committed everywhere; whoever decides on an agreement locks its row first."""
 
     def __init__(self, url: str, pool_size: int = 20) -> None:
-        self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+        # Parameters stay out of error texts, and so out of logs and workflow histories.
+        self._engine = create_async_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True
+        )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

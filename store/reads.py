@@ -32,6 +32,18 @@ async def find(session: AsyncSession, table: type[_Owned], principal: Principal,
     return (await session.exec(_owned(table, principal).where(col(table.id) == id_))).first()
 
 
+async def owns_agreement(session: AsyncSession, principal: Principal, id_: str) -> bool:
+    """Whether there is such an agreement of the caller's. Loads no row: a change must read it under its lock."""
+    if not _ID.fullmatch(id_):
+        return False
+    query = select(Agreement.id).where(
+        Agreement.id == id_,
+        Agreement.merchant_id == principal.merchant_id,
+        Agreement.livemode == principal.livemode,
+    )
+    return (await session.exec(query)).first() is not None
+
+
 async def find_clock(session: AsyncSession, principal: Principal, id_: str, *, lock: bool = False) -> TestClock | None:
     """A test clock of the merchant; there are none in live mode."""
     if principal.livemode or not _ID.fullmatch(id_):

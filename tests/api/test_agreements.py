@@ -121,6 +121,19 @@ async def test_pause_resume_and_revoke_are_on_the_row_when_they_are_answered(
     assert [entry["sequence"] for entry in entries] == [1, 2, 3, 4, 5]
 
 
+async def test_commands_that_come_at_once_queue_on_the_row(shop: Shop, database: Database, vault: Vault) -> None:
+    agreement_id = (await shop.create())["id"]
+    await activate(database, vault, agreement_id, "at_secret")
+    path = f"/v1/agreements/{agreement_id}"
+    commands = [f"{path}/{name}" for name in ("pause", "resume", "pause", "resume", "revoke", "pause", "revoke")]
+    answers = await asyncio.gather(*(shop.post(command) for command in commands * 3))
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert (await shop.get(path)).json()["status"] == "revoked"
+    events = (await shop.get("/v1/events", agreement=agreement_id)).json()["data"]
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert sum(event["type"] == "agreement.revoked" for event in events) == 1
+
+
 @pytest.mark.parametrize("path", ["", "/schedule", "/timeline"])
 async def test_what_is_another_s_is_not_there(shop: Shop, live_shop: Shop, path: str) -> None:
     made = await shop.create()
