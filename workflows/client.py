@@ -21,7 +21,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.contract import ADVANCE_CLOCK, AGREEMENTS_QUEUE, DELIVER, DELIVERIES_QUEUE, ClockInput, DeliveryInput
+from activities.contract import AGREEMENTS_QUEUE, DELIVER, DELIVERIES_QUEUE, ClockInput, DeliveryInput
 from agreements.standing import Standing
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
@@ -120,14 +120,15 @@ def _gone() -> Iterator[None]:
 
 
 async def advance_clock(client: Client, clock_id: str) -> None:
-    """Starts the clock's only mover; harmless when it is on its way."""
+    """Starts the clock's only mover, or tells it that there is a new target; harmless when it knows."""
     await client.start_workflow(
         TestClockWorkflow.run,
         ClockInput(clock_id=clock_id),
         id=f"test-clock/{clock_id}",
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary=f"{ADVANCE_CLOCK} {clock_id}",
+        start_signal=TestClockWorkflow.advance.__name__,
+        static_summary=f"test clock {clock_id}",
     )
 
 

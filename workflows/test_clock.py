@@ -19,14 +19,24 @@ class TestClockWorkflow:
 
     __test__ = False
 
+    def __init__(self) -> None:
+        self._asked = True
+
     @workflow.run
     async def run(self, clock: ClockInput) -> None:
         """Ends when the clock stands at its target and everything is quiet; a repeat goes on from the clock's row."""
-        await workflow.execute_activity(
-            ADVANCE_CLOCK,
-            clock,
-            start_to_close_timeout=_LONGEST,
-            heartbeat_timeout=timedelta(seconds=10),
-            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
-            summary="run everything that falls due on the way",
-        )
+        while self._asked:
+            self._asked = False
+            await workflow.execute_activity(
+                ADVANCE_CLOCK,
+                clock,
+                start_to_close_timeout=_LONGEST,
+                heartbeat_timeout=timedelta(seconds=10),
+                retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
+                summary="run everything that falls due on the way",
+            )
+
+    @workflow.signal
+    def advance(self) -> None:
+        """A new target is on the clock's row. It may have come when the last one was reached, but this run not over."""
+        self._asked = True
