@@ -22,7 +22,7 @@ from agreements.attempts import Verdict, order_id, request_id
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus, Stop
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway
-from store import cycles, ids
+from store import cycles, ids, lifecycle
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential
 
@@ -52,7 +52,10 @@ class Charges:
             return change.standing
         if attempt.status.open:
             return await self.inquire(step.model_copy(update={"subject": attempt.id}))
-        return await self._send(step, attempt.id)
+        dispatch, standing = await self._cleared(step, attempt.id)
+        if dispatch is None:
+            return standing
+        return await self._record(step, attempt.id, await _debit(dispatch))
 
     @activity.defn(name=STEPS[StepKind.INQUIRE])
     async def inquire(self, step: StepInput) -> Standing:
@@ -70,18 +73,17 @@ class Charges:
             if _must_cancel(change, attempt, answer, dispatch.gateway):
                 answer = await _cancel(dispatch, answer)
         if answer.verdict is Verdict.NOT_FOUND and _may_repeat(change, attempt, dispatch.gateway):
-            return await self._send(step, attempt.id)
+            again, _ = await self._cleared(step, attempt.id)
+            if again is not None:
+                return await self._record(step, attempt.id, await _debit(again))
         return await self._record(step, attempt.id, _settled(attempt, answer, dispatch.gateway, change.now))
 
-    async def _send(self, step: StepInput, attempt_id: str) -> Standing:
+    async def _cleared(self, step: StepInput, attempt_id: str) -> tuple[_Dispatch | None, Standing]:
+        """Passes the gate: what to send now that the attempt is committed as sent, or None if nothing may be sent."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await change.session.get_one(Attempt, attempt_id)
             dispatch = await self._dispatch(change, attempt) if await _may_send(change, attempt) else None
-        if dispatch is None:
-            return change.standing
-        async with heartbeats():
-            answer = await dispatch.gateway.charge(dispatch.account, dispatch.request, dispatch.call)
-        return await self._record(step, attempt_id, answer)
+        return dispatch, change.standing
 
     async def _record(self, step: StepInput, attempt_id: str, answer: ChargeAnswer) -> Standing:
         async with self._bench.change(step.agreement_id, step.at) as change:
@@ -114,16 +116,21 @@ async def _prepare(change: Change, step: StepInput) -> Attempt | None:
     """The attempt to go on with: the one this step made before it was interrupted, or a new one if it may be made."""
     query = select(Attempt).where(Attempt.charge_id == step.subject, Attempt.number == step.attempt)
     existing = (await change.session.exec(query)).first()
-    if existing is not None:
-        unsettled = existing.status is AttemptStatus.PREPARED or existing.status.open
-        return existing if unsettled else None
+    if existing is not None and existing.status is not AttemptStatus.PREPARED:
+        return existing if existing.status.open else None
     charge = await change.session.get_one(Charge, step.subject)
     if charge.next_attempt_at is None or charge.next_attempt_at > change.now or change.agreement.stop is not Stop.NONE:
         return None
     if charge.cycle is not None and charge.cycle == await cycles.last_written(change):
         await cycles.write_next(change, charge.cycle + 1)
     if not await _collectable(change, charge):
+        await lifecycle.complete_if_finished(change)
         return None
+    if existing is not None:
+        # It waited out a pause or a crash and was never sent: what it debits is what is owed now.
+        existing.amount, existing.currency = charge.amount, charge.currency
+        existing.credential_id = change.agreement.credential_id or ""
+        return existing
     attempt = Attempt(
         id=ids.new("att"),
         agreement_id=charge.agreement_id,
@@ -162,24 +169,37 @@ async def _collectable(change: Change, charge: Charge) -> bool:
     return charge.next_attempt_at is not None and charge.next_attempt_at <= change.now
 
 
+async def _debit(dispatch: _Dispatch) -> ChargeAnswer:
+    async with heartbeats():
+        return await dispatch.gateway.charge(dispatch.account, dispatch.request, dispatch.call)
+
+
 async def _may_send(change: Change, attempt: Attempt) -> bool:
-    """The gate: under the agreement's lock, with stop, terms and caps as they are now (design promise 4)."""
+    """The gate: under the agreement's lock, with stop, terms and caps as they are now (design promise 4).
+
+    It is passed before the first call and before every repeat. A repeat that may not be sent leaves the attempt as it
+    is: somebody else may have ended it, and what was sent before is still to be found out.
+    """
     charge = await change.session.get_one(Charge, attempt.charge_id)
-    if change.agreement.stop is not Stop.NONE or change.agreement.ended:
+    unsent = attempt.status is AttemptStatus.PREPARED
+    if change.agreement.stop is not Stop.NONE or change.agreement.ended or charge.paid_at is not None:
         return False
-    if reason := enforcement.refusal(change.terms, attempt.money, charge.cycle, change.now):
+    if not (unsent or attempt.status.open):
+        return False
+    reason = enforcement.refusal(change.terms, attempt.money, charge.cycle, change.now)
+    if reason is None and unsent:
+        attempt.status = AttemptStatus.SENT
+        attempt.sent_at = change.now
+        attempt.next_look_at = change.now
+        charge.attempts_made = attempt.number
+        charge.status = ChargeStatus.PROCESSING
+        charge.next_attempt_at = None
+    elif reason is not None and unsent:
         attempt.status = AttemptStatus.CANCELED
         attempt.finished_at = change.now
         outcomes.refuse(change, charge, reason)
-        return False
-    if attempt.status is AttemptStatus.PREPARED:
-        attempt.status = AttemptStatus.SENT
-        attempt.sent_at = change.now
-        charge.attempts_made = attempt.number
-    attempt.next_look_at = change.now
-    charge.status = ChargeStatus.PROCESSING
-    charge.next_attempt_at = None
-    return True
+        await lifecycle.complete_if_finished(change)
+    return reason is None
 
 
 def _must_cancel(change: Change, attempt: Attempt, answer: ChargeAnswer, gateway: Gateway) -> bool:
@@ -206,10 +226,13 @@ def _may_repeat(change: Change, attempt: Attempt, gateway: Gateway) -> bool:
 
 
 def _settled(attempt: Attempt, answer: ChargeAnswer, gateway: Gateway, now: datetime) -> ChargeAnswer:
-    """ "Not found" counts only after the provider's settling time and at the second look (payment-rules §4 point 5)."""
+    """ "Not found" counts only after the provider's settling time and at the second look (payment-rules §4 point 5).
+
+    It is our judgement, not the provider's word: a failure, after which a late success still counts.
+    """
     sure = (
         answer.verdict is Verdict.NOT_FOUND
         and attempt.times_not_found >= 1
         and now - (attempt.sent_at or now) >= gateway.traits.settling_time
     )
-    return ChargeAnswer(Verdict.CANCELED, evidence="never_received") if sure else answer
+    return ChargeAnswer(Verdict.DECLINED, decline=outcomes.UNFINISHED, evidence="never_received") if sure else answer

@@ -17,11 +17,12 @@ from store import ids, lifecycle
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential, Refund
 
-_UNFINISHED = Decline(
+UNFINISHED = Decline(
     category=DeclineCategory.ISSUER_UNAVAILABLE,
     code="never_finished",
-    message="The provider did not finish the debit in time; it was canceled.",
+    message="The provider did not finish the debit in time.",
 )
+"""What stands for a decline where an attempt ended without one."""
 _DEAD_CREDENTIAL = {
     DeclineCategory.EXPIRED_CARD,
     DeclineCategory.LOST_OR_STOLEN,
@@ -56,7 +57,7 @@ async def record(change: Change, attempt: Attempt, answer: ChargeAnswer) -> None
         _reverse(change, charge, attempt)
     else:
         attempt.status = AttemptStatus.FAILED if finding is Finding.FAIL else AttemptStatus.CANCELED
-        await _declined(change, charge, attempt, answer.decline or _UNFINISHED)
+        await _declined(change, charge, attempt, answer.decline or UNFINISHED)
     await lifecycle.complete_if_finished(change)
 
 

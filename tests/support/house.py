@@ -171,8 +171,8 @@ def agreement_body(clock: str | None, **changes: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def house() -> AsyncIterator[House]:
-    """Everything started, and stopped again."""
+async def house(*, working: bool = True) -> AsyncIterator[House]:
+    """Everything started, and stopped again; without the worker unless `working`."""
     async with AsyncExitStack() as stack:
         engines = Engines(stack.enter_context(data_folder()), durable=False)
         stack.push_async_callback(engines.stop)
@@ -199,7 +199,8 @@ async def house() -> AsyncIterator[House]:
         )
         app = create_app(settings, database, vault, temporal)
         await stack.enter_async_context(serving(app, port))
-        for worker in workers(Parts(settings, temporal, database, vault, client, {"antom": antom.gateway(client)})):
+        parts = Parts(settings, temporal, database, vault, client, {"antom": antom.gateway(client)})
+        for worker in workers(parts) if working else ():
             await stack.enter_async_context(worker)
         outside = await stack.enter_async_context(httpx.AsyncClient(timeout=20, trust_env=False))
         yield House(settings, temporal, database, vault, sandbox_url, outside)
