@@ -21,6 +21,7 @@ from store.vault import Vault
 
 _FILE = "demo-merchant.json"
 _CLIENT_ID = "SANDBOX_5YDEMO0000000001"
+_NAME = "Demo Store"
 
 
 class DemoMerchant(BaseModel):
@@ -77,7 +78,7 @@ async def _made(database: Database) -> DemoMerchant:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
     async with database.transaction() as session:
-        merchant: Merchant = await merchants.create(session, "Demo Store")
+        merchant: Merchant = await merchants.create(session, _NAME)
         secret_key = await merchants.issue_key(session, merchant.id, livemode=False)
     return DemoMerchant(secret_key=secret_key, merchant=merchant.id, private_key=pem)
 
@@ -98,6 +99,7 @@ async def _connect(
     account = demo.accounts.get(gateway) or await connect()
     registration = {
         "client_id": _CLIENT_ID,
+        "name": _NAME,
         "public_key": _public_half(demo.private_key),
         "notify_url": notification_url(public_url, gateway, account),
     }

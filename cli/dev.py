@@ -83,7 +83,7 @@ def _only_one(data: Path) -> Iterator[None]:
 def _show(ready: ReadyFile, data: Path) -> None:
     lines = {
         "API": ready.api_url,
-        "API reference": f"{ready.api_url}/docs",
+        "API description": f"{ready.api_url}/openapi.json",
         "secret key (test)": ready.secret_key,
         "Temporal UI": ready.temporal_ui_url or f"the one of {ready.temporal_address}",
         **{f"sandbox {gateway}": url for gateway, url in ready.sandboxes.items()},

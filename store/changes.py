@@ -127,7 +127,8 @@ async def change(database: Database, agreement_id: str, at: datetime | None = No
 async def changing(session: AsyncSession, agreement_id: str, at: datetime | None = None) -> AsyncIterator[Change]:
     """The same inside a transaction of the caller's."""
     query = select(Agreement).where(Agreement.id == agreement_id).with_for_update()
-    agreement = (await session.exec(query)).first()
+    # What this session read before it held the lock may be out of date.
+    agreement = (await session.exec(query.execution_options(populate_existing=True))).first()
     if agreement is None:
         raise NoSuchAgreement(agreement_id)
     locked = Change(session, agreement, await clocks.now_for(session, agreement.test_clock_id, at))
