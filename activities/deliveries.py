@@ -16,7 +16,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from standardwebhooks import Webhook
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.contract import DELIVER, DeliveryInput
 from settings import Settings
@@ -102,7 +102,7 @@ class Deliveries:
                 if not await _is_behind(session, event, endpoint_id):
                     return
             await asyncio.sleep(pause)
-        raise ApplicationError("an earlier event goes first", type="gives_way", next_retry_delay=_LOOK_AGAIN)
+        raise _again("gives_way", "an earlier event goes first", _LOOK_AGAIN)
 
     async def _post(self, endpoint: WebhookEndpoint, event: Event) -> _Answer:
         body = message(event)
@@ -161,7 +161,12 @@ class Deliveries:
                 row.finished_at = datetime.now(UTC)
                 return row.status
         wait = max(WAITS[row.attempts - 1] * self._settings.webhook_backoff_scale, answer.wait)
-        raise ApplicationError(answer.error or "", type="delivery_failed", next_retry_delay=wait)
+        raise _again("delivery_failed", answer.error or "", wait)
+
+
+def _again(kind: str, reason: str, wait: timedelta) -> ApplicationError:
+    """Asks Temporal for the next attempt; somebody else's failure is no alarm in our logs and metrics."""
+    return ApplicationError(reason, type=kind, next_retry_delay=wait, category=ApplicationErrorCategory.BENIGN)
 
 
 def message(event: Event) -> str:

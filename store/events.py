@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import BigInteger, Text, func
+from sqlalchemy import cast as sql_cast
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -28,16 +30,15 @@ async def write(
     await session.flush()
     shown = (await views.agreement(session, agreement, now)).model_dump(mode="json")
     endpoints = await _endpoints(session, agreement)
+    transaction = await _place_in_feed(session, agreement)
     delivery_ids: list[str] = []
-    # Ids of one millisecond come in any order; within a transaction they are what orders the feed.
-    event_ids = sorted(ids.new("evt") for _ in facts)
-    for event_id, (type_, charge, details) in zip(event_ids, facts, strict=True):
+    for type_, charge, details in facts:
         agreement.sequence += 1
         data = {"agreement": shown, **details}
         if charge is not None:
             data["charge"] = (await views.charge(session, charge)).model_dump(mode="json")
         event = Event(
-            id=event_id,
+            id=ids.new("evt"),
             agreement_id=agreement.id,
             merchant_id=agreement.merchant_id,
             livemode=agreement.livemode,
@@ -45,6 +46,7 @@ async def write(
             type=type_,
             at=now,
             data=data,
+            transaction=transaction,
         )
         session.add(event)
         await session.flush()
@@ -54,6 +56,18 @@ async def write(
                 session.add(delivery)
                 delivery_ids.append(delivery.id)
     return delivery_ids
+
+
+async def _place_in_feed(session: AsyncSession, agreement: Agreement) -> int:
+    """This transaction's number, or that of the agreement's last event where it is higher.
+
+    Who waited for the agreement's lock may have been numbered before the one it waited for; the feed would then turn
+    around. A higher place is as safe as one's own: while this transaction runs, no reader gets to either.
+    """
+    own = sql_cast(sql_cast(func.pg_current_xact_id(), Text), BigInteger)
+    last = select(Event.transaction).where(Event.agreement_id == agreement.id, Event.sequence == agreement.sequence)
+    place: int = (await session.exec(select(func.greatest(own, last.scalar_subquery())))).one()
+    return place
 
 
 async def _endpoints(session: AsyncSession, agreement: Agreement) -> Sequence[WebhookEndpoint]:

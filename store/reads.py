@@ -22,6 +22,9 @@ from store.tables import Agreement, Charge, Event, TestClock, WebhookEndpoint
 
 _Owned = TypeVar("_Owned", Agreement, Charge, WebhookEndpoint)
 
+_FEED = (col(Event.transaction), col(Event.sequence), col(Event.id))
+"""The order of the feed; a cursor is a place in it."""
+
 _ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}", re.ASCII)
 
 
@@ -93,8 +96,8 @@ async def events(
 ) -> Page[Event]:
     """The feed, oldest first, after the event `after` names: a cursor, or the id of an event. Raises BadCursor.
 
-    Ordered by transaction and cut below the oldest transaction still running, so that a row which commits late can
-    never appear behind a reader (design promise 6).
+    Ordered by transaction, within one by sequence, and cut below the oldest transaction still running, so that a row
+    which commits late can never appear behind a reader (design promise 6).
     """
     oldest_running = sql_cast(sql_cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger)
     query = _owned(Event, principal).where(col(Event.transaction) < oldest_running)
@@ -102,8 +105,8 @@ async def events(
         query = query.where(Event.agreement_id == agreement_id)
     if after is not None:
         last = await _event_place(session, principal, after)
-        query = query.where(tuple_(col(Event.transaction), col(Event.id)) > tuple_(*last))
-    rows = await session.exec(query.order_by(col(Event.transaction), col(Event.id)).limit(limit + 1))
+        query = query.where(tuple_(*_FEED) > tuple_(*last))
+    rows = await session.exec(query.order_by(*_FEED).limit(limit + 1))
     return cut(rows.all(), limit, _event_key)
 
 
@@ -136,14 +139,14 @@ async def _newest_first(
     return cut(rows.all(), limit, lambda row: (row.id,))
 
 
-def _event_key(event: Event) -> tuple[int, str]:
-    return event.transaction or 0, event.id
+def _event_key(event: Event) -> tuple[int, int, str]:
+    return event.transaction or 0, event.sequence, event.id
 
 
-async def _event_place(session: AsyncSession, principal: Principal, after: str) -> tuple[int, str]:
+async def _event_place(session: AsyncSession, principal: Principal, after: str) -> tuple[int, int, str]:
     if not _ID.fullmatch(after):
-        transaction, id_ = place(after, int, str)
-        return int(transaction), str(id_)
+        transaction, sequence, id_ = place(after, int, int, str)
+        return int(transaction), int(sequence), str(id_)
     known = (await session.exec(_owned(Event, principal).where(col(Event.id) == after))).first()
     if known is None:
         raise BadCursor(after)
