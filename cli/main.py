@@ -43,11 +43,10 @@ def demo(
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the current schema."""
-    from settings import Settings
-    from store.migrate import upgrade
+    """Bring the database to the current schema, and register our search attributes at Temporal."""
+    from cli.migrate import migrate as run
 
-    upgrade(Settings().database_url)
+    asyncio.run(run())
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from alembic import command
@@ -21,13 +20,8 @@ def config(connection: Connection) -> Config:
     return settings
 
 
-def upgrade(database_url: str) -> None:
-    """Runs every migration that is missing."""
-    asyncio.run(migrate(database_url))
-
-
 async def migrate(database_url: str) -> None:
-    """The same from inside an event loop."""
+    """Runs every migration that is missing."""
     engine = create_async_engine(database_url)
     try:
         async with engine.begin() as connection:

@@ -1,7 +1,7 @@
 """The search attributes by which operators find agreements in Temporal's UI and CLI.
 
-Stored in clear and outside every codec: opaque ids only. The embedded server registers them at start; any other
-cluster needs them registered before the first workflow starts.
+Stored in clear and outside every codec: opaque ids only. The embedded server registers them at start; on any other
+cluster `autodebit migrate` does (`workflows/namespace.py`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ _TYPES = {
 # Fairness keys per merchant are ignored without this.
 _DYNAMIC_CONFIG = ("matching.enableFairness=true",)
 # The second makes a skip cost 10 ms instead of 1 s. Names of server 1.32.
-_TIME_SKIPPING = ("frontend.WorkflowTimeSkippingEnabled=true", 'history.timerProcessorMaxTimeShift="10ms"')
+TIME_SKIPPING = ("frontend.WorkflowTimeSkippingEnabled=true", 'history.timerProcessorMaxTimeShift="10ms"')
 
 
 class Temporal:
@@ -41,7 +41,7 @@ class Temporal:
         self._data = data.resolve()
         self._port = port
         self._ui_port = ui_port
-        self._dynamic_config = _DYNAMIC_CONFIG + (_TIME_SKIPPING if time_skipping else ())
+        self._dynamic_config = _DYNAMIC_CONFIG + (TIME_SKIPPING if time_skipping else ())
 
     @property
     def address(self) -> str:
@@ -67,7 +67,7 @@ class Temporal:
         }
         return Process(
             name="temporal",
-            argv=[_program(), "server", "start-dev", "--ui-disable-news-fetch"]
+            argv=[program(), "server", "start-dev", "--ui-disable-news-fetch"]
             + [part for option, values in options.items() for value in values for part in (option, value)],
             ready=self._ready,
             log=self._data / "logs" / "temporal.log",
@@ -94,7 +94,7 @@ async def _ensure_retention(client: Client) -> None:
     await service.update_namespace(UpdateNamespaceRequest(namespace=NAMESPACE, config=config))
 
 
-def _program() -> str:
+def program() -> str:
     """The CLI beside our own interpreter, else the one on PATH."""
     found = shutil.which("temporal", path=sysconfig.get_path("scripts")) or shutil.which("temporal")
     if found is None:
