@@ -24,6 +24,7 @@ from gateways.antom.connector import Antom
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, ReversalAnswer
 from store.tables import Agreement, Attempt, Charge, TestClock
 from tests.support.house import House, Shop
+from workflows.messages import agreement_workflow_id
 
 START = "2027-01-31T00:00:00Z"
 NOWHERE = "http://127.0.0.1:9"
@@ -74,6 +75,13 @@ async def script(shop: Shop, agreement: str, words: str) -> None:
     id_ = (await credential(shop, agreement))["id"]
     url = f"{shop.house.sandbox_url}/_sandbox/credentials/{id_}/script"
     assert (await shop.house.outside.post(url, json={"script": words})).is_success
+
+
+async def workflow_closed(shop: Shop, agreement: str) -> None:
+    """Waits until the agreement's workflow, in its latest run, has ended of its own accord."""
+    handle = shop.house.temporal.get_workflow_handle(agreement_workflow_id(agreement))
+    async with asyncio.timeout(15):
+        await handle.result()
 
 
 async def unwatched(house: House, clock: str, now: str) -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -20,6 +19,7 @@ from tests.promises.support import (
     faults,
     types,
     unwatched,
+    workflow_closed,
 )
 from tests.support.house import Shop
 from workflows.messages import agreement_workflow_id
@@ -29,13 +29,6 @@ DUE = "2027-01-31T01:00:00Z"
 
 async def command(shop: Shop, agreement: str, name: str, body: Any = None, expect: int = 200) -> dict[str, Any]:
     return await shop.call("POST", f"/v1/agreements/{agreement}/{name}", body, expect)
-
-
-async def closed(shop: Shop, agreement: str) -> None:
-    """Waits until the agreement's workflow has ended of its own accord."""
-    handle = shop.house.temporal.get_workflow_handle(agreement_workflow_id(agreement))
-    async with asyncio.timeout(15):
-        await handle.result()
 
 
 async def running(shop: Shop, agreement: str) -> bool:
@@ -111,7 +104,7 @@ async def test_a_debit_in_process_is_canceled_on_revocation(shop: Shop) -> None:
     await shop.advance(clock, DUE)
     assert (await attempts(shop.house, agreement))[0].status is AttemptStatus.PROCESSING
     assert (await command(shop, agreement, "revoke"))["status"] == "revoked"
-    await closed(shop, agreement)
+    await workflow_closed(shop, agreement)
     [charge] = [row for row in await audited(shop, agreement) if row["attempts"]]
     assert (charge["status"], charge["attempts"][0]["status"]) == ("canceled", "canceled")
     assert [(row["kind"], row["status"]) for row in await shop.ledger(agreement)] == [
@@ -135,7 +128,7 @@ async def test_a_debit_that_succeeds_after_the_revocation_is_given_back(shop: Sh
         hand.gateway.before = revoked
         await hand.charge(await charge_step(shop.house, agreement, at))
     await shop.advance(clock, "2027-01-31T03:00:00Z")
-    await closed(shop, agreement)
+    await workflow_closed(shop, agreement)
     [charge] = [row for row in await audited(shop, agreement) if row["attempts"]]
     assert (charge["status"], charge["attempts"][0]["status"]) == ("reversed", "reversed")
     assert [(row["kind"], row["status"]) for row in charge["refunds"]] == [("cancel", "succeeded")]
@@ -156,7 +149,7 @@ async def test_the_provider_is_told_until_it_answers(shop: Shop) -> None:
         first = await shop.read(agreement)
         assert (await command(shop, agreement, "revoke"))["revocation"] == first["revocation"]
     await shop.advance(clock, "2027-01-31T06:00:00Z")
-    await closed(shop, agreement)
+    await workflow_closed(shop, agreement)
     assert await provider_status(shop, agreement) == "done"
     assert (await types(shop, agreement)).count("agreement.revoked") == 1
     assert (await command(shop, agreement, "revoke"))["status"] == "revoked"
@@ -170,7 +163,7 @@ async def test_the_payer_revokes_at_the_provider(shop: Shop) -> None:
     id_ = (await credential(shop, agreement))["id"]
     await shop.house.outside.post(f"{shop.house.sandbox_url}/_sandbox/credentials/{id_}/revoke", json={})
     await shop.until_status(agreement, "revoked")
-    await closed(shop, agreement)
+    await workflow_closed(shop, agreement)
     revocation = (await shop.read(agreement))["revocation"]
     assert (revocation["initiator"], revocation["provider_status"]) == ("customer", "done")
     assert (await agreement_row(shop.house, agreement)).revoke_tries == 0
