@@ -46,7 +46,7 @@ class Credentials:
             )
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await _current(change)
-            if credential.sealed_refresh_token == sealed:
+            if self._is_same(credential, refresh_token):
                 self._refreshed(change, credential, answer)
         return change.standing
 
@@ -67,6 +67,11 @@ class Credentials:
             if change.agreement.revoke_at is not None:
                 _revoked(change, answer)
         return change.standing
+
+    def _is_same(self, credential: Credential, refresh_token: str) -> bool:
+        """Whether nobody was quicker; what is sealed may differ although the secret is the same (vault rotation)."""
+        sealed = credential.sealed_refresh_token
+        return sealed is not None and self._bench.vault.open("refresh_token", sealed) == refresh_token
 
     def _refreshed(self, change: Change, credential: Credential, answer: TokenAnswer) -> None:
         credential.refresh_tries += 1

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from cli import merchants
+from cli import merchants, vault
 
 app = typer.Typer(
     name="autodebit", help="Recurring payments: one durable workflow per agreement.", no_args_is_help=True
 )
 app.add_typer(merchants.app, name="merchants")
+app.add_typer(vault.app, name="vault")
 
 
 @app.command()

@@ -20,10 +20,15 @@ class VaultError(Exception):
 
 
 class Vault:
-    """Seals and opens text. `keys` are Fernet keys, newest first; `hash_key` is for finding sealed tokens."""
+    """Seals and opens text. `keys` are Fernet keys, newest first; `hash_key` is for finding sealed tokens.
+
+    Raises ValueError for something that is no Fernet key.
+    """
 
     def __init__(self, keys: Sequence[SecretStr], hash_key: SecretStr) -> None:
-        self._ring = MultiFernet([Fernet(key.get_secret_value()) for key in keys])
+        ring = [Fernet(key.get_secret_value()) for key in keys]
+        self._newest = ring[0]
+        self._ring = MultiFernet(ring)
         self._hash_key = hash_key.get_secret_value().encode()
 
     def seal(self, purpose: str, secret: str) -> str:
@@ -46,6 +51,14 @@ class Vault:
             return self._ring.rotate(sealed.encode()).decode()
         except InvalidToken as error:
             raise VaultError("a sealed text does not open with this key ring") from error
+
+    def is_current(self, sealed: str) -> bool:
+        """Whether the newest key has sealed it, so that the others are not needed for it."""
+        try:
+            self._newest.decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True
 
     def fingerprint(self, secret: str) -> str:
         """A keyed hash, equal for equal secrets, by which a sealed one is found."""
