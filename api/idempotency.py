@@ -25,10 +25,6 @@ _LONGEST = 255
 _FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.25  # seconds
 
 
-class Interrupted(Exception):
-    """Leaves a transaction without a trace: the key is somebody else's, who was quicker."""
-
-
 async def _call(
     request: Request,
     caller: Caller,

@@ -24,13 +24,18 @@ async def dev(data: Path, ready_file: Path) -> AsyncIterator[asyncio.subprocess.
     try:
         async with asyncio.timeout(90):
             while not ready_file.exists():
-                assert program.returncode is None, "dev ended before it was ready"
+                assert program.returncode is None, f"dev ended before it was ready: {await _said(program)}"
                 await asyncio.sleep(0.05)
         yield program
     finally:
         if program.returncode is None:
             program.send_signal(signal.SIGTERM)
         await program.wait()
+
+
+async def _said(program: asyncio.subprocess.Process) -> str:
+    assert program.stderr is not None
+    return (await program.stderr.read()).decode()
 
 
 async def start(data: Path, *options: str) -> asyncio.subprocess.Process:

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from temporalio.client import Client
 
 from api.app import create_app
+from cli.demo.year import AGREEMENT
 from cli.embedded.engines import Engines
 from gateways import http
 from gateways.antom import connector as antom
@@ -146,26 +147,12 @@ class Shop:
 
 
 def agreement_body(clock: str | None, **changes: Any) -> dict[str, Any]:
-    """PHP 499.00 on the 31st, monthly, in Manila; `terms` are merged."""
-    terms = {
-        "type": "recurring",
-        "amount": {"currency": "PHP", "value": 49900},
-        "amount_variability": "fixed",
-        "frequency": "monthly",
-        "cycle_interval_days": 25,
-        "payment_processing_day": 31,
-        "start_date": "2027-01-31",
-        "expiry_date": "2028-12-31",
-        "total_cycles": 13,
-        "timezone": "Asia/Manila",
-    } | changes.pop("terms", {})
+    """The demo's agreement: PHP 499.00 on the 31st, 13 times, in Manila; `terms` are merged."""
+    terms = AGREEMENT["terms"] | changes.pop("terms", {})
     return {
+        **AGREEMENT,
         "reference": f"sub-{next(_names)}",
-        "gateway": "antom",
-        "payment_method": {"type": "GCASH"},
-        "customer": {"id": "cus-7", "name": "Ana Cruz", "email": "ana@example.com", "region": "PH"},
         "terms": terms,
-        "return_url": "https://merchant.example/return",
         "test_clock": clock,
     } | changes
 
