@@ -9,7 +9,11 @@ from workflows.namespace import prepare
 
 
 async def migrate() -> None:
-    """Database first, then Temporal; both may run at every deployment, and several times at once."""
+    """Temporal, then the database; both may run at every deployment, and several times at once.
+
+    In this order because a process that ends right after a Temporal call can be aborted by the client's own thread,
+    which is still handing back the interpreter's lock (seen with temporalio 1.35).
+    """
     settings = Settings()
-    await migrate_database(settings.database_url)
     await prepare(await connect(settings.temporal_address, settings.temporal_namespace))
+    await migrate_database(settings.database_url)
