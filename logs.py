@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from typing import TextIO
 
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
@@ -20,7 +21,7 @@ _TELLING = re.compile(r"token|secret|password|private_key|api_key|auth_?code|aut
 _OURS = re.compile(r"\b(sk_(?:test|live)_|whsec_)[\w+/=-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.S)
 
 
-def set_up(environment: str) -> None:
+def set_up(environment: str, to: TextIO = sys.stderr) -> None:
     """Once per process. Lines of libraries (uvicorn, asyncio) go the same way."""
     people = environment == "dev"
     shared: list[Processor] = [
@@ -34,8 +35,8 @@ def set_up(environment: str) -> None:
         if people
         else [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
     )
-    structlog.configure(processors=[*shared, *ending], logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    handler = logging.StreamHandler(sys.stderr)
+    structlog.configure(processors=[*shared, *ending], logger_factory=structlog.PrintLoggerFactory(to))
+    handler = logging.StreamHandler(to)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

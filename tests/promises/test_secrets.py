@@ -1,0 +1,161 @@
+"""Promise 8: over a whole life nothing that is secret can be read anywhere but at the provider."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+import structlog
+
+from gateways import http
+from store import ids, merchants
+from store.tables import Agreement, Credential, GatewayAccount, Notification
+from tests.promises.leaks import captured_logs, histories, leaked, rows
+from tests.promises.webhook_receiver import a_receiver, an_endpoint
+from tests.support.house import House, Shop, agreement_body
+
+_LONG = timedelta(minutes=1)
+SCRIPT = "success,insufficient_funds,success,lost_answer_success,success"
+
+
+async def tokens(house: House, agreement: str) -> set[str]:
+    """What the provider and the vault say the tokens of an agreement are."""
+    async with house.database.transaction() as session:
+        row = await session.get_one(Agreement, agreement)
+        credential = await session.get_one(Credential, row.credential_id)
+        access = house.vault.open("access_token", credential.sealed_access_token)
+        refresh = house.vault.open("refresh_token", credential.sealed_refresh_token or "")
+    known = (await house.outside.get(f"{house.sandbox_url}/_sandbox/credentials")).json()["data"]
+    assert access in [one["token"] for one in known]
+    return {access, refresh}
+
+
+async def keys(house: House, shop: Shop) -> set[str]:
+    """The merchant's own: its API key, and the middle of its private key."""
+    async with house.database.transaction() as session:
+        account = await session.get_one(GatewayAccount, shop.account)
+    private = "".join(merchants.opened_keys(house.vault, account)["private_key"].split())
+    return {shop.secret_key, private[200:260]}
+
+
+async def approve(house: House, shop: Shop, clock: str) -> tuple[str, str]:
+    """The customer agrees; the agreement, and the code their browser brought along."""
+    made = await shop.call("POST", "/v1/agreements", agreement_body(clock), expect=201)
+    form = {"decision": "approve", "script": SCRIPT}
+    sent_back = (await house.outside.post(made["authorization"]["url"], data=form)).headers["location"]
+    back = await house.outside.get(sent_back)
+    (code,) = parse_qs(urlsplit(sent_back).query)["authCode"]
+    assert code not in str(back.headers) + back.text, "the merchant's page must not get to see it"
+    return await shop.until_status(str(made["id"]), "active"), code
+
+
+async def test_no_secret_can_be_read_after_a_whole_life(house: House, shop: Shop) -> None:
+    async with a_receiver() as receiver:
+        with captured_logs() as written:
+            _, webhook_secret = await an_endpoint(shop, receiver)
+            clock = await shop.clock("2027-01-31T00:00:00Z")
+            agreement, code = await approve(house, shop, clock)
+            secrets = {code, webhook_secret, webhook_secret.removeprefix("whsec_")} | await keys(house, shop)
+            first = await tokens(house, agreement)
+            await shop.advance(clock, "2027-08-01T00:00:00Z")
+            second = await tokens(house, agreement)
+            await shop.call("POST", f"/v1/agreements/{agreement}/revoke", {"initiator": "merchant"})
+            await shop.advance(clock, "2027-08-02T00:00:00Z")
+        secrets |= first | second
+        assert not first & second, "both tokens were refreshed on the way"
+        assert len(secrets) == 9
+
+        told = await shop.events(agreement)
+        types = {event["type"] for event in told}
+        assert {"agreement.revoked", "credential.refreshed", "charge.retry_scheduled", "charge.succeeded"} <= types
+        assert (await shop.read(agreement))["revocation"]["provider_status"] == "done"
+        shown = [await shop.read(agreement), told, await shop.charges(agreement)]
+        shown.append(await shop.call("GET", f"/v1/agreements/{agreement}/timeline?limit=200"))
+
+        places = {"API": json.dumps(shown).encode(), "logs": written.getvalue().encode()}
+        places |= {f"webhook {number}": body for number, (_, _, body) in enumerate(receiver.calls)}
+        places |= await histories(house.temporal)
+        places |= await rows(house.database)
+    assert written.getvalue().count('"event": "request"') > 10, "the logs of the life are there"
+    assert any(place.startswith(f"agreement/{agreement}") for place in places)
+    assert any(place.startswith("dlv_") for place in places)
+    found = {place: leaked(raw, secrets) for place, raw in places.items()}
+    assert {place: secret for place, secret in found.items() if secret} == {}
+
+
+async def test_the_search_finds_what_is_planted(house: House, shop: Shop) -> None:
+    """Else the test above could not fail."""
+    secret = f"at_planted_{uuid4().hex}"
+    with captured_logs() as written:
+        structlog.get_logger().info("here", note=f"it is {secret}")
+        logging.getLogger("asyncio").warning("and here %s", secret)
+    assert written.getvalue().count(secret) == 2
+    row = Notification(
+        id=ids.new("ntf"), account_id=shop.account, source="return", sealed_message="", detail=json.dumps([secret])
+    )
+    async with house.database.transaction() as session:
+        session.add(row)
+    workflow = await house.temporal.start_workflow("nobody", secret, id=secret[-8:], task_queue="nobody's")
+    standalone = await house.temporal.start_activity(
+        "nobody", {"deep": [secret]}, id=ids.new("dlv"), task_queue="nobody's", schedule_to_close_timeout=_LONG
+    )
+    try:
+        places = await histories(house.temporal) | await rows(house.database)
+    finally:
+        await workflow.terminate()
+        await standalone.terminate()
+        async with house.database.transaction() as session:
+            await session.delete(await session.get_one(Notification, row.id))
+    hits = {place.split()[0] for place, raw in places.items() if leaked(raw, [secret])}
+    assert hits == {"notifications", secret[-8:], standalone.id}
+
+
+async def test_clients_that_log_whole_addresses_are_quiet(house: House) -> None:
+    with captured_logs() as written:
+        async with http.client(httpx.MockTransport(lambda request: httpx.Response(204))) as client:
+            await client.get("https://wallet.example/back?authCode=ac_1", headers={"authorization": "Bearer x"})
+        assert written.getvalue() == ""
+        for name in ("httpx", "httpcore.connection", "temporalio.worker"):
+            assert not logging.getLogger(name).isEnabledFor(logging.INFO)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"access_token": "s3cret"},
+        {"refreshToken": "s3cret"},
+        {"detail": {"authCode": "s3cret", "kept": 1}},
+        {"headers": [{"Authorization": "Bearer s3cret"}]},
+        {"webhook_secret": ["s3cret"]},
+        {"private_key": "s3cret"},
+        {"note": "key sk_live_s3cret was refused"},
+        {"note": "signed with whsec_s3cret="},
+        {"note": "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----"},
+    ],
+)
+def test_what_slips_into_a_line_is_taken_out(line: dict[str, object]) -> None:
+    with captured_logs() as written:
+        structlog.get_logger().info("line", **line)
+        logging.getLogger("asyncio").error("%s", line.get("note", "-"))
+    lines = [json.loads(one) for one in written.getvalue().splitlines()]
+    assert len(lines) == 2
+    assert "s3cret" not in written.getvalue()
+    assert "[redacted]" in json.dumps(lines[0])
+
+
+def test_a_traceback_shows_no_values() -> None:
+    def fails(token: str) -> None:
+        raise LookupError(f"for sk_test_{token}")
+
+    with captured_logs() as written:
+        try:
+            fails("".join(("s3", "cret")))
+        except LookupError:
+            structlog.get_logger().exception("failed")
+    assert "LookupError" in written.getvalue()
+    assert "s3cret" not in written.getvalue()
