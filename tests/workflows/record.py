@@ -1,0 +1,44 @@
+"""Records the scenarios' histories for replay: `python -m tests.workflows.record`.
+
+One folder per released version. Histories are recorded once, before a release, and never again: a workflow that cannot
+replay them would break agreements that run in production.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from importlib.metadata import version
+from pathlib import Path
+
+from temporalio.client import Client, WorkflowHistory
+
+from tests.support.clock import workflow_clock
+from tests.workflows.scenarios import SCENARIOS
+
+FOLDER = Path(__file__).parent.parent / "histories"
+
+
+async def runs(client: Client, workflow_id: str) -> list[WorkflowHistory]:
+    """The history of every run of a workflow, oldest first."""
+    found = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
+    found.sort(key=lambda run: run.start_time)
+    return [await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history() for run in found]
+
+
+async def record(folder: Path) -> None:
+    """Plays every scenario and writes one file per run into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    async with workflow_clock() as clock:
+        for name, make in SCENARIOS.items():
+            handle = await make().play(clock)
+            for number, history in enumerate(await runs(clock.client, handle.id), 1):
+                text = json.dumps(json.loads(history.to_json()), separators=(",", ":"))
+                # Identities and sticky queues carry the name of the machine that recorded them.
+                anonymous = text.replace(socket.gethostname(), "recorder")
+                (folder / f"{name}-{number}.json").write_text(anonymous + "\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(record(FOLDER / version("autodebit")))

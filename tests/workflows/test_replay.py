@@ -1,0 +1,73 @@
+"""Promise 9 across releases: what running agreements have done, the present code does again, step for step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
+
+from tests.support.clock import WorkflowClock
+from tests.support.house import House, Shop
+from tests.workflows.record import FOLDER, runs
+from tests.workflows.scenarios import SCENARIOS
+from workflows.agreement import AgreementWorkflow
+from workflows.sweeper import SweeperWorkflow
+from workflows.test_clock import TestClockWorkflow
+
+RECORDED = sorted(FOLDER.glob("*/*.json"))
+
+
+def replayer() -> Replayer:
+    return Replayer(
+        workflows=[AgreementWorkflow, TestClockWorkflow, SweeperWorkflow], data_converter=pydantic_data_converter
+    )
+
+
+def test_every_scenario_was_recorded() -> None:
+    for folder in FOLDER.iterdir():
+        assert {path.name.rpartition("-")[0] for path in folder.glob("*.json")} == set(SCENARIOS)
+    assert len([path for path in RECORDED if path.stem.startswith("long_history")]) > 1
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+async def test_a_recorded_history_replays(path: Path) -> None:
+    await replayer().replay_workflow(WorkflowHistory.from_json(path.stem, path.read_text()))
+
+
+async def test_a_history_that_went_another_way_does_not_replay() -> None:
+    """Else the tests around it could not fail."""
+    (path,) = (path for path in RECORDED if path.stem == "refresh-1")
+    went_another_way = json.loads(path.read_text())
+    for event in went_another_way["events"]:
+        scheduled = event.get("activityTaskScheduledEventAttributes")
+        if scheduled and scheduled["activityType"]["name"] == "refresh":
+            scheduled["activityType"]["name"] = "charge"
+    with pytest.raises(NondeterminismError):
+        await replayer().replay_workflow(WorkflowHistory.from_json(path.stem, went_another_way))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_a_scenario_plays_without_a_cache_and_replays(clock: WorkflowClock, name: str) -> None:
+    """Without a cache every workflow task starts from the first event again: a determinism test at each step."""
+    handle = await SCENARIOS[name]().play(clock, max_cached_workflows=0)
+    for history in await runs(clock.client, handle.id):
+        await replayer().replay_workflow(history)
+
+
+async def test_every_history_of_this_session_replays(house: House, shop: Shop) -> None:
+    """Those of the tests that ran before, and a quarter with a decline and a lost answer."""
+    clock = await shop.clock("2027-01-31T00:00:00Z")
+    script = "insufficient_funds,success,lost_answer_success,success"
+    agreement = await shop.agree(clock, script=script, terms={"total_cycles": 3})
+    await shop.advance(clock, "2027-05-01T00:00:00Z")
+    assert (await shop.read(agreement))["status"] == "completed"
+    histories = house.temporal.list_workflows(
+        "WorkflowType IN ('AgreementWorkflow', 'TestClockWorkflow', 'SweeperWorkflow')"
+    ).map_histories()
+    replayed = await replayer().replay_workflows(histories, raise_on_replay_failure=False)
+    assert {run: repr(failure) for run, failure in replayed.replay_failures.items()} == {}
