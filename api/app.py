@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, status
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -13,6 +13,7 @@ from temporalio.client import Client
 
 from api import outages, problems
 from api.access_log import AccessLog
+from api.openapi import describe_problems, methods_at
 from api.problems import FieldError, Problem, ProblemDocument
 from api.routes import (
     agreements,
@@ -63,6 +64,7 @@ def create_app(
         app.include_router(module.router)
     app.add_middleware(AccessLog)
     _handle_errors(app, settings.public_url)
+    describe_problems(app)
     return app
 
 
@@ -75,8 +77,11 @@ def _handle_errors(app: FastAPI, public_url: str) -> None:
         return answer(error)
 
     @app.exception_handler(HTTPException)
-    async def _framework(_: Request, error: HTTPException) -> Response:
-        return answer(problems.of_status(error.status_code, str(error.detail), error.headers))
+    async def _framework(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == status.HTTP_405_METHOD_NOT_ALLOWED and (methods := methods_at(app, request.url.path)):
+            headers["Allow"] = ", ".join(methods)
+        return answer(problems.of_status(error.status_code, str(error.detail), headers))
 
     @app.exception_handler(RequestValidationError)
     async def _validation(_: Request, error: RequestValidationError) -> Response:

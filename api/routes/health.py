@@ -40,7 +40,7 @@ async def readyz(inside: Inside) -> JSONResponse:
     return JSONResponse({"status": "away" if away else "ok", **status}, 503 if away else 200, headers=headers)
 
 
-@router.get("/problems/{code}", response_class=HTMLResponse)
+@router.get("/problems/{code}", response_class=HTMLResponse, include_in_schema=False)
 async def problem(code: str) -> HTMLResponse:
     """What a problem's `type` points to."""
     kind = KINDS.get(code)
