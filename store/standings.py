@@ -72,6 +72,7 @@ async def _open_authorization(session: AsyncSession, agreement: Agreement) -> Au
 
 
 async def _due(session: AsyncSession, agreement_id: str) -> tuple[DueCharge, ...]:
+    """The oldest first: of several to be tried at the same instant, that is the one to be paid first."""
     query = select(Charge).where(Charge.agreement_id == agreement_id, col(Charge.next_attempt_at).is_not(None))
     return tuple(
         DueCharge(
@@ -81,7 +82,7 @@ async def _due(session: AsyncSession, agreement_id: str) -> tuple[DueCharge, ...
             amount=str(charge.money),
             at=charge.next_attempt_at,
         )
-        for charge in await session.exec(query.order_by(Charge.id))
+        for charge in await session.exec(query.order_by(col(Charge.due_at), Charge.id))
         if charge.next_attempt_at is not None
     )
 

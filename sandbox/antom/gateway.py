@@ -65,10 +65,10 @@ class Gateway:
 
     async def serve(self, request: Request) -> Response:
         """Answers one request of a merchant. The transaction is committed before anything is written or cut."""
+        body = await request.body()  # first, so that a caller who dies while it waits has still asked
         await asyncio.sleep(self.faults.latency())
         if self.faults.http_500():
             return Response(status_code=500)
-        body = await request.body()
         try:
             with self.database.begin() as session:
                 caller = self._authenticate(session, request, body)

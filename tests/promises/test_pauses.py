@@ -86,3 +86,13 @@ async def test_a_cycle_found_in_time_is_collected(shop: Shop) -> None:
     await shop.advance(clock, "2027-03-01T00:00:00Z")
     assert await collected(shop, agreement) == [("c1", "2027-02-02T00:00"), ("c2", "2027-02-28T01:00")]
     await audited(shop, agreement)
+
+
+async def test_of_many_missed_cycles_the_oldest_is_collected_first(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock)
+    await shop.call("POST", f"/v1/agreements/{agreement}/pause", expect=200)
+    await shop.advance(clock, "2027-11-05T00:00:00Z")
+    await shop.call("POST", f"/v1/agreements/{agreement}/resume", {"missed_cycles": "collect"}, expect=200)
+    await shop.advance(clock, "2027-11-06T00:00:00Z")
+    assert await collected(shop, agreement) == [("c1", "2027-11-05T00:00")]
