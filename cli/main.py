@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
 from cli import merchants, vault
+from settings import Settings
 
 app = typer.Typer(
     name="autodebit", help="Recurring payments: one durable workflow per agreement.", no_args_is_help=True
@@ -82,5 +85,17 @@ def sandbox(
     asyncio.run(serve(data, {"antom": antom_port}))
 
 
+def main() -> None:
+    """The entry point: settings that are missing or wrong are named in one line each."""
+    try:
+        app()
+    except ValidationError as error:
+        if error.title != Settings.__name__:
+            raise
+        for problem in error.errors():
+            typer.echo(f"AUTODEBIT_{str(problem['loc'][0]).upper()}: {problem['msg']} (docs/settings.md)", err=True)
+        sys.exit(2)
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -58,6 +58,8 @@ def connect(
         raise typer.BadParameter(f"must be one of: {', '.join(GATEWAYS)}")
     if live and sandbox:
         raise typer.BadParameter("the sandbox is for test mode")
+    if live and not base_url.startswith("https://"):
+        raise typer.BadParameter("a live account is reached over https only")
     settings = Settings()
     vault = Vault(settings.vault_keys, settings.vault_hash_key)
     keys = {
