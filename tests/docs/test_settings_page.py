@@ -1,0 +1,31 @@
+"""docs/settings.md lists every setting there is, with its default and meaning."""
+
+from __future__ import annotations
+
+import pytest
+from cryptography.fernet import Fernet
+
+from settings import Settings
+from tests.docs.settings_page import PAGE, table, with_table
+
+
+def test_the_table_is_the_settings() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert table() in page, "run: python -m tests.docs.settings_page"
+    assert with_table(page) == page
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_example_of_a_ring_is_read_as_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    newer, older = Fernet.generate_key().decode(), Fernet.generate_key().decode()
+    monkeypatch.setenv("AUTODEBIT_DATABASE_URL", "postgresql+asyncpg://user:password@host:5432/autodebit")
+    monkeypatch.setenv("AUTODEBIT_TEMPORAL_ADDRESS", "host:7233")
+    monkeypatch.setenv("AUTODEBIT_VAULT_KEYS", f"{newer}, {older}")
+    monkeypatch.setenv("AUTODEBIT_VAULT_HASH_KEY", "a long secret")
+    monkeypatch.setenv("AUTODEBIT_PROVIDER_TIMEOUT", "PT20S")
+    monkeypatch.setenv("AUTODEBIT_SWEEP_INTERVAL", "7.5")
+    settings = Settings()
+    assert [key.get_secret_value() for key in settings.vault_keys] == [newer, older]
+    assert settings.provider_timeout.total_seconds() == 20
+    assert settings.sweep_interval.total_seconds() == 7.5
+    assert newer not in repr(settings)
