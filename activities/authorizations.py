@@ -87,6 +87,10 @@ class Authorizations:
             authorization = await change.session.get_one(Authorization, authorization.id)
             if authorization.status == "granted":
                 await self._exchanged(change, authorization, answer)
+            elif answer.token is not None and change.agreement.credential_id is None:
+                credential = new_credential(change, self._bench.vault, answer.token)
+                change.session.add(credential)
+                lifecycle.give_up(change, credential)
         return change.standing
 
     async def _exchanged(self, change: Change, authorization: Authorization, answer: TokenAnswer) -> None:

@@ -13,7 +13,7 @@ from activities.contract import NEWS, NewsInput
 from activities.workbench import Workbench
 from agreements.attempts import Verdict
 from agreements.standing import Standing
-from gateways.port import ChargeAnswer, News, NewsKind, ReversalAnswer, Token
+from gateways.port import BadNotification, ChargeAnswer, News, NewsKind, ReversalAnswer, Token
 from store import lifecycle
 from store.changes import Change
 from store.tables import Attempt, Authorization, Credential, Notification, Refund
@@ -31,11 +31,19 @@ class ProviderNews:
         async with self._bench.change(news.agreement_id, news.at) as change:
             journalled = await change.session.get_one(Notification, news.notification_id)
             if journalled.status != "settled":
-                account = await self._bench.account(change)
-                for item in self._bench.news(change.agreement.gateway, account, journalled):
-                    await self._apply(change, item, journalled)
-                journalled.status = "settled"
+                await self._settle(change, journalled)
         return change.standing
+
+    async def _settle(self, change: Change, journalled: Notification) -> None:
+        try:
+            found = self._bench.news(change.agreement.gateway, await self._bench.account(change), journalled)
+        except BadNotification as error:
+            # The account's keys were replaced since it came: what it said is found out by asking the provider.
+            journalled.status, journalled.detail = "refused", error.code
+            return
+        for item in found:
+            await self._apply(change, item, journalled)
+        journalled.status = "settled"
 
     async def _apply(self, change: Change, news: News, journalled: Notification) -> None:
         if news.kind is NewsKind.PAYMENT:

@@ -65,12 +65,17 @@ async def write_missed(change: Change) -> list[Charge]:
     return list(await change.session.exec(query.order_by(col(Charge.cycle))))
 
 
-async def skip(change: Change, charge: Charge, reason: str) -> None:
-    """Lets a cycle pass uncollected, and says why."""
+async def drop_prepared(change: Change, charge: Charge) -> None:
+    """Cancels an attempt that was never sent and never will be."""
     prepared = select(Attempt).where(Attempt.charge_id == charge.id, Attempt.status == AttemptStatus.PREPARED)
     for attempt in await change.session.exec(prepared):
         attempt.status = AttemptStatus.CANCELED
         attempt.finished_at = change.now
+
+
+async def skip(change: Change, charge: Charge, reason: str) -> None:
+    """Lets a cycle pass uncollected, and says why."""
+    await drop_prepared(change, charge)
     charge.status = ChargeStatus.SKIPPED
     charge.next_attempt_at = None
     change.event("cycle.skipped", charge, reason=reason)

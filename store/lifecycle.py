@@ -103,10 +103,20 @@ async def revoke(change: Change, *, initiator: str, reason: str | None, by_provi
     change.event("agreement.revoked")
 
 
+def give_up(change: Change, credential: Credential) -> None:
+    """A token that came while the agreement was being revoked: the provider is told to end it (design promise 4)."""
+    agreement = change.agreement
+    if agreement.ended is AgreementStatus.REVOKED and agreement.revocation:
+        agreement.credential_id = credential.id
+        agreement.revoke_at = change.now
+        agreement.revocation = {**agreement.revocation, "provider_status": "pending"}
+
+
 async def expire(change: Change) -> None:
     """The expiry date has passed: nothing may be collected any more."""
     for charge in await cycles.open_charges(change):
         if charge.status in (ChargeStatus.SCHEDULED, ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED):
+            await cycles.drop_prepared(change, charge)
             charge.status = ChargeStatus.FAILED
             charge.next_attempt_at = None
             change.event("charge.failed", charge, reason="the agreement expired")

@@ -13,15 +13,16 @@ import httpx
 from sqlmodel import col, select
 from temporalio.testing import ActivityEnvironment
 
+from activities.authorizations import Authorizations
 from activities.charges import Charges
 from activities.contract import StepInput
-from activities.reversals import Reversals
+from activities.credentials import Credentials
 from activities.workbench import Workbench
 from agreements.standing import Standing
 from cli.audit import differences
 from gateways import http
 from gateways.antom.connector import Antom
-from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, ReversalAnswer
+from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, ReversalAnswer, TokenAnswer
 from store.tables import Agreement, Attempt, Charge, TestClock
 from tests.support.house import House, Shop
 from workflows.messages import agreement_workflow_id
@@ -116,7 +117,7 @@ async def charge_step(house: House, agreement: str, at: datetime, cycle: int = 1
 
 
 class Watched(Antom):
-    """The real connector; remembers its calls, and lets a test step in before and after a debit."""
+    """The real connector; remembers its calls, and lets a test step in before and after it moves anything."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         super().__init__(client)
@@ -134,6 +135,11 @@ class Watched(Antom):
         if self.after:
             await self.after()
         return answer
+
+    async def exchange(self, account: Account, payment_method: str, code: str, call: Call) -> TokenAnswer:
+        if self.before:
+            await self.before()
+        return await super().exchange(account, payment_method, code, call)
 
     async def inquire(self, account: Account, request_id: str, call: Call) -> ChargeAnswer:
         self.calls.append("inquire")
@@ -169,9 +175,14 @@ class Hand:
         found: Standing = await ActivityEnvironment().run(Charges(self.bench).inquire, step)
         return found
 
-    async def reverse(self, step: StepInput) -> Standing:
-        """Runs the reversal activity once."""
-        found: Standing = await ActivityEnvironment().run(Reversals(self.bench).reverse, step)
+    async def authorize(self, step: StepInput) -> Standing:
+        """Runs the activity that gets the customer's page, or the token for their code, once."""
+        found: Standing = await ActivityEnvironment().run(Authorizations(self.bench).authorize, step)
+        return found
+
+    async def revoke(self, step: StepInput) -> Standing:
+        """Runs the activity that tells the provider of a revocation once."""
+        found: Standing = await ActivityEnvironment().run(Credentials(self.bench).revoke_at_provider, step)
         return found
 
 

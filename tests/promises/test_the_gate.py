@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from sqlmodel import select
+from temporalio.testing import ActivityEnvironment
 
+from activities.contract import NewsInput, StepInput
+from activities.news import ProviderNews
 from agreements.status import AttemptStatus, ChargeStatus
+from store.merchants import opened_keys, sealed_keys
+from store.tables import Authorization, GatewayAccount, Notification
+from tests.gateways.antom_fixtures import public_text
 from tests.promises.support import (
     START,
     agreement_row,
@@ -18,10 +27,11 @@ from tests.promises.support import (
     credential,
     faults,
     types,
+    until,
     unwatched,
     workflow_closed,
 )
-from tests.support.house import Shop
+from tests.support.house import Shop, agreement_body
 from workflows.messages import agreement_workflow_id
 
 DUE = "2027-01-31T01:00:00Z"
@@ -170,3 +180,72 @@ async def test_the_payer_revokes_at_the_provider(shop: Shop) -> None:
     await shop.advance(clock, "2027-03-01T00:00:00Z")
     assert await shop.ledger(agreement) == []
     await audited(shop, agreement)
+
+
+async def test_a_token_that_comes_during_the_revocation_is_ended_too(shop: Shop) -> None:
+    """The customer has agreed, the code is being exchanged, and the merchant revokes: no token may be left alive."""
+    clock = await shop.clock(START)
+    made = await shop.call("POST", "/v1/agreements", agreement_body(clock), expect=201)
+    agreement = str(made["id"])
+    async with faults(shop.house, http_500=1):
+        await shop.decide(made["authorization"]["url"], decision="approve")
+        await until(lambda: exchange_failed(shop, agreement))
+    at = await unwatched(shop.house, clock, "2027-01-31T00:00:05Z")
+    async with by_hand(shop.house) as hand:
+
+        async def revoked() -> None:
+            assert (await command(shop, agreement, "revoke"))["revocation"]["provider_status"] == "not_needed"
+
+        hand.gateway.before = revoked
+        await hand.authorize(StepInput(agreement_id=agreement, at=at))
+    assert await provider_status(shop, agreement) == "pending"
+    async with by_hand(shop.house) as hand:
+        await hand.revoke(StepInput(agreement_id=agreement, at=at))
+    assert (await credential(shop, agreement))["status"] == "revoked"
+    assert await provider_status(shop, agreement) == "done"
+    assert "agreement.authorized" not in await types(shop, agreement)
+
+
+async def exchange_failed(shop: Shop, agreement: str) -> bool:
+    query = select(Authorization.tries).where(Authorization.agreement_id == agreement)
+    query = query.where(Authorization.status == "granted")
+    async with shop.house.database.transaction() as session:
+        return (await session.exec(query)).first() == 1
+
+
+async def test_a_prepared_attempt_does_not_outlive_its_agreement(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, terms={"expiry_date": "2027-01-31", "total_cycles": 1})
+    at = await unwatched(shop.house, clock, DUE)
+    async with by_hand(shop.house) as hand:
+
+        async def paused() -> None:
+            await command(shop, agreement, "pause")
+
+        hand.after_commits.append(paused)
+        await hand.charge(await charge_step(shop.house, agreement, at))
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    await workflow_closed(shop, agreement)
+    [attempt] = await attempts(shop.house, agreement)
+    assert attempt.status is AttemptStatus.CANCELED
+    assert [charge["status"] for charge in await audited(shop, agreement)] == ["failed"]
+
+
+async def test_news_that_can_no_longer_be_verified_holds_nobody_up(shop: Shop) -> None:
+    """The account's keys are replaced between the journal and the workflow: the message is refused, life goes on."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock)
+    await shop.advance(clock, DUE)
+    query = select(Notification).where(Notification.account_id == shop.account, Notification.kind == "payment")
+    async with shop.house.database.transaction() as session:
+        told = (await session.exec(query)).one()
+        account = await session.get_one(GatewayAccount, shop.account)
+        told.status = "signalled"
+        keys = opened_keys(shop.house.vault, account)
+        other = public_text(generate_private_key(public_exponent=65537, key_size=2048))
+        account.sealed_keys = sealed_keys(shop.house.vault, keys | {"public_key": other})
+    async with by_hand(shop.house) as hand:
+        news = NewsInput(agreement_id=agreement, notification_id=told.id, at=datetime.fromisoformat(DUE))
+        await ActivityEnvironment().run(ProviderNews(hand.bench).settle_news, news)
+    async with shop.house.database.transaction() as session:
+        assert (await session.get_one(Notification, told.id)).status == "refused"
