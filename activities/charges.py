@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import select
+from sqlmodel import col, select
 from temporalio import activity
 
 from activities import outcomes
@@ -18,7 +18,7 @@ from activities.contract import STEPS, StepInput
 from activities.workbench import Workbench, heartbeats
 from agreements import enforcement
 from agreements.agenda import StepKind
-from agreements.attempts import Verdict, order_id, request_id
+from agreements.attempts import UNFINISHED, Verdict, order_id, request_id
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus, Stop
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway
@@ -62,6 +62,7 @@ class Charges:
         """Asks what became of an attempt; sends it again, or cancels it, where the provider's answer calls for that."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await change.session.get_one(Attempt, step.subject)
+            charge = await change.session.get_one(Charge, attempt.charge_id)
             unfinished = attempt.status.open
             if unfinished:
                 attempt.looks += 1
@@ -70,7 +71,7 @@ class Charges:
             return change.standing
         async with heartbeats():
             answer = await dispatch.gateway.inquire(dispatch.account, attempt.gateway_request_id, dispatch.call)
-            if _must_cancel(change, attempt, answer, dispatch.gateway):
+            if _must_cancel(change, charge, attempt, answer, dispatch.gateway):
                 answer = await _cancel(dispatch, answer)
         if answer.verdict is Verdict.NOT_FOUND and _may_repeat(change, attempt, dispatch.gateway):
             again, _ = await self._cleared(step, attempt.id)
@@ -119,6 +120,9 @@ async def _prepare(change: Change, step: StepInput) -> Attempt | None:
     if existing is not None and existing.status is not AttemptStatus.PREPARED:
         return existing if existing.status.open else None
     charge = await change.session.get_one(Charge, step.subject)
+    if await _in_flight(change, charge):
+        charge.next_attempt_at = None
+        return None
     if charge.next_attempt_at is None or charge.next_attempt_at > change.now or change.agreement.stop is not Stop.NONE:
         return None
     if charge.cycle is not None and charge.cycle == await cycles.last_written(change):
@@ -145,6 +149,12 @@ async def _prepare(change: Change, step: StepInput) -> Attempt | None:
     )
     change.session.add(attempt)
     return attempt
+
+
+async def _in_flight(change: Change, charge: Charge) -> bool:
+    """Whether money may be moving for this charge: then no other attempt starts, whoever asks for one."""
+    query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
+    return (await change.session.exec(query.limit(1))).first() is not None
 
 
 async def _collectable(change: Change, charge: Charge) -> bool:
@@ -202,13 +212,15 @@ async def _may_send(change: Change, attempt: Attempt) -> bool:
     return reason is None
 
 
-def _must_cancel(change: Change, attempt: Attempt, answer: ChargeAnswer, gateway: Gateway) -> bool:
-    """An attempt the provider does not finish is ended before the cycle is tried again, or if revoked."""
+def _must_cancel(change: Change, charge: Charge, attempt: Attempt, answer: ChargeAnswer, gateway: Gateway) -> bool:
+    """An attempt the provider does not finish is ended before the cycle is tried again, if paid by another, or if
+    revoked.
+    """
     if answer.verdict is not Verdict.PROCESSING:
         return False
     limit = gateway.traits.cancel_unfinished_after
     overdue = limit is not None and change.now - (attempt.sent_at or change.now) >= limit
-    return overdue or change.agreement.stop is Stop.REVOKED
+    return overdue or charge.paid_at is not None or change.agreement.stop is Stop.REVOKED
 
 
 async def _cancel(dispatch: _Dispatch, processing: ChargeAnswer) -> ChargeAnswer:

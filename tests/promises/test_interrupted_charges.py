@@ -13,6 +13,7 @@ import pytest
 from activities.contract import StepInput
 from agreements.attempts import Verdict
 from agreements.status import AttemptStatus, ChargeStatus
+from store.tables import Charge
 from tests.promises.support import (
     START,
     Killed,
@@ -197,3 +198,46 @@ async def test_a_cycle_paid_meanwhile_is_not_asked_for_again(shop: Shop) -> None
     charge = (await audited(shop, agreement))[0]
     assert charge["status"] == "succeeded"
     assert [attempt["status"] for attempt in charge["attempts"]] == ["succeeded", "failed"]
+
+
+async def test_no_attempt_starts_while_one_is_unknown(shop: Shop) -> None:
+    """Not even when somebody puts the charge on the agenda again."""
+    agreement, _, step = await due(shop)
+    async with by_hand(shop.house) as hand:
+        hand.gateway.before = killed
+        with pytest.raises(Killed):
+            await hand.charge(step)
+        async with shop.house.database.transaction() as session:
+            charge = await session.get_one(Charge, step.subject)
+            charge.status, charge.next_attempt_at = ChargeStatus.RETRYING, step.at
+        hand.gateway.before = None
+        standing = await hand.charge(step.model_copy(update={"attempt": 2}))
+        assert hand.gateway.calls == ["charge"]
+    assert all(due.charge_id != step.subject for due in standing.charges)
+    assert [attempt.number for attempt in await attempts(shop.house, agreement)] == [1]
+
+
+async def test_an_attempt_in_process_is_canceled_once_another_has_paid(shop: Shop) -> None:
+    """Attempt 1 hangs in the network and is given up; attempt 2 is in process; then attempt 1 arrives and pays."""
+    agreement, clock, step = await due(shop, "processing_then_success,success")
+    async with by_hand(shop.house) as hand:
+        hand.gateway.before = killed
+        with pytest.raises(Killed):
+            await hand.charge(step)
+        hand.gateway.before = None
+        await shop.call("POST", f"/v1/agreements/{agreement}/pause")
+        await shop.advance(clock, "2027-01-31T01:03:00Z")
+        await shop.call("POST", f"/v1/agreements/{agreement}/resume")
+        at = await unwatched(shop.house, clock, "2027-01-31T02:00:00Z")
+        await hand.charge(await charge_step(shop.house, agreement, at, attempt=2))
+        await hand.arrives_late()
+        await until(lambda: paid(shop, agreement))
+    await shop.advance(clock, "2027-01-31T02:00:10Z")
+    assert [(row["kind"], row["status"]) for row in await shop.ledger(agreement)] == [
+        ("debit", "failed"),
+        ("debit", "succeeded"),
+        ("cancel", "succeeded"),
+    ]
+    charge = (await audited(shop, agreement))[0]
+    assert [attempt["status"] for attempt in charge["attempts"]] == ["succeeded", "canceled"]
+    assert charge["status"] == "succeeded"
