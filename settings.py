@@ -8,8 +8,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _seconds(value: object) -> object:
+    """A variable is text, of which pydantic takes ISO 8601 only."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 
 class Settings(BaseSettings):
@@ -36,17 +47,17 @@ class Settings(BaseSettings):
     charge_concurrency: int = Field(
         default=50, ge=1, description="Gateway calls under way at once, per worker process."
     )
-    provider_timeout: timedelta = Field(
+    provider_timeout: Duration = Field(
         default=timedelta(seconds=12), description="Longest wait for a provider's answer (seconds or ISO 8601)."
     )
-    test_clock_provider_timeout: timedelta = Field(
+    test_clock_provider_timeout: Duration = Field(
         default=timedelta(seconds=2),
         description="The same for agreements on a test clock, which stands still meanwhile.",
     )
     webhook_backoff_scale: float = Field(
         default=1.0, gt=0, le=1, description="Multiplies the waits between webhook attempts; below 1 for tests only."
     )
-    sweep_interval: timedelta = Field(
+    sweep_interval: Duration = Field(
         default=timedelta(seconds=30), description="How often work left behind by a crash is looked for."
     )
 
