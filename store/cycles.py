@@ -65,6 +65,20 @@ async def write_missed(change: Change) -> list[Charge]:
     return list(await change.session.exec(query.order_by(col(Charge.cycle))))
 
 
+async def missed_retries(change: Change) -> list[Charge]:
+    """Declined cycles whose next attempt fell due in vain, and whose successor is due as well: retries never run into
+    the next cycle (agreements/retries.py), so these are missed like cycles that were never tried. Oldest first.
+    """
+    query = select(Charge).where(
+        Charge.agreement_id == change.agreement.id,
+        Charge.status == ChargeStatus.RETRYING,
+        col(Charge.cycle).is_not(None),
+        col(Charge.next_attempt_at) <= change.now,
+    )
+    late = await change.session.exec(query.order_by(col(Charge.cycle)))
+    return [charge for charge in late if schedule.due_at(change.terms, (charge.cycle or 0) + 1) <= change.now]
+
+
 async def drop_prepared(change: Change, charge: Charge) -> None:
     """Cancels an attempt that was never sent and never will be."""
     prepared = select(Attempt).where(Attempt.charge_id == charge.id, Attempt.status == AttemptStatus.PREPARED)

@@ -63,7 +63,7 @@ async def resume(change: Change, missed: MissedCycles) -> None:
         raise Conflict(f"an agreement that is {agreement.status} cannot be resumed")
     agreement.stop = Stop.NONE
     agreement.stopped_at = None
-    for charge in await cycles.write_missed(change):
+    for charge in [*await cycles.missed_retries(change), *await cycles.write_missed(change)]:
         if missed is MissedCycles.DROP:
             await cycles.skip(change, charge, "missed while paused")
         else:

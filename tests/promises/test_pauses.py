@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pytest
+
 from tests.promises.support import START, audited, types, unwatched, workflow_closed
 from tests.support.house import Shop
 
@@ -96,3 +98,29 @@ async def test_of_many_missed_cycles_the_oldest_is_collected_first(shop: Shop) -
     await shop.call("POST", f"/v1/agreements/{agreement}/resume", {"missed_cycles": "collect"}, expect=200)
     await shop.advance(clock, "2027-11-06T00:00:00Z")
     assert await collected(shop, agreement) == [("c1", "2027-11-05T00:00")]
+
+
+@pytest.mark.parametrize(("missed", "paid"), [("drop", ["c4"]), ("collect", ["c1", "c2", "c4"])])
+async def test_a_retry_that_waited_out_the_pause(shop: Shop, missed: str, paid: list[str]) -> None:
+    """Its cycle is over: it is missed like the cycles behind it, and not debited two months late by surprise."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, "insufficient_funds,success")
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    await shop.call("POST", f"/v1/agreements/{agreement}/pause", expect=200)
+    await shop.advance(clock, RESUMED)
+    await shop.call("POST", f"/v1/agreements/{agreement}/resume", {"missed_cycles": missed}, expect=200)
+    await shop.advance(clock, MAY)
+    debits = [row for row in await shop.ledger(agreement) if row["status"] == "succeeded"]
+    assert [row["request_id"].rsplit("-", 2)[1] for row in debits] == paid
+    await audited(shop, agreement)
+
+
+async def test_a_retry_goes_on_after_a_short_pause(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, "insufficient_funds,success")
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    await shop.call("POST", f"/v1/agreements/{agreement}/pause", expect=200)
+    await shop.advance(clock, "2027-02-05T00:00:00Z")
+    await shop.call("POST", f"/v1/agreements/{agreement}/resume", expect=200)
+    await shop.advance(clock, "2027-02-06T00:00:00Z")
+    assert [row["status"] for row in await shop.ledger(agreement)] == ["failed", "succeeded"]
