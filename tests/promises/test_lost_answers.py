@@ -6,7 +6,7 @@ from tests.promises.support import START, audited, faults, types
 from tests.support.house import Shop
 
 YEAR_END = "2028-02-01T00:00:00Z"
-AGREEMENTS = 5
+SCRIPTS = ("insufficient_funds,success", "lost_answer_success", "processing_then_success")
 
 
 async def test_every_answer_lost_for_thirteen_months(shop: Shop) -> None:
@@ -25,9 +25,7 @@ async def test_every_answer_lost_for_thirteen_months(shop: Shop) -> None:
 async def test_random_faults_for_a_year(shop: Shop) -> None:
     """Lost answers, errors, doubled and overtaken notifications, declines in between: one kept success per cycle."""
     clock = await shop.clock(START)
-    words = ["success", "insufficient_funds,success", "lost_answer_success", "processing_then_success"]
-    scripts = [words[number % len(words)] for number in range(AGREEMENTS)]
-    agreements = [await shop.agree(clock, script, terms={"total_cycles": 12}) for script in scripts]
+    agreements = [await shop.agree(clock, script, terms={"total_cycles": 12}) for script in SCRIPTS]
     async with faults(shop.house, seed=7, lost_answer=0.05, duplicate=0.02, shuffle=0.05, http_500=0.01):
         await shop.advance(clock, YEAR_END)
     for agreement in agreements:
