@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from store.tables.columns import created_at, document, instant, optional_document, optional_instant
+from store.tables.columns import created_at, document, instant, optional_instant
 
 
 class Event(SQLModel, table=True):
