@@ -60,12 +60,6 @@ class Parts:
 def workers(parts: Parts) -> list[Worker]:
     """One worker per task queue: workflows, webhooks, and one for each provider."""
     start_deliveries = partial(workflows.start_deliveries, parts.temporal)
-    reach = Reach(
-        start_agreement=partial(workflows.start_agreement, parts.temporal),
-        tell_news=partial(workflows.tell_news, parts.temporal),
-        look=partial(workflows.look, parts.temporal),
-        start_deliveries=start_deliveries,
-    )
     deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.http)
     clocks = TestClocks(parts.database, parts.http, partial(workflows.tick, parts.temporal))
     bench = Workbench(parts.settings, parts.database, parts.vault, parts.gateways, start_deliveries)
@@ -74,7 +68,7 @@ def workers(parts: Parts) -> list[Worker]:
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
             workflows=[AgreementWorkflow, TestClockWorkflow, SweeperWorkflow],
-            activities=[clocks.advance_clock, Sweeps(parts.database, reach).sweep],
+            activities=[clocks.advance_clock, Sweeps(parts.database, reach(parts.temporal)).sweep],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
         Worker(
@@ -94,6 +88,17 @@ def workers(parts: Parts) -> list[Worker]:
             for name in parts.gateways
         ),
     ]
+
+
+def reach(temporal: Client) -> Reach:
+    """How sweeps get at workflows and deliveries."""
+    return Reach(
+        start_agreement=partial(workflows.start_agreement, temporal),
+        tell_news=partial(workflows.tell_news, temporal),
+        look=partial(workflows.look, temporal),
+        start_deliveries=partial(workflows.start_deliveries, temporal),
+        advance_clock=partial(workflows.advance_clock, temporal),
+    )
 
 
 def _steps(bench: Workbench) -> list[Callable[..., Any]]:

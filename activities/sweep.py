@@ -19,7 +19,7 @@ from activities.workbench import StartDeliveries
 from agreements.standing import Standing
 from store import standings
 from store.database import Database
-from store.tables import Agreement, Delivery, Event, Notification
+from store.tables import Agreement, Delivery, Event, Notification, TestClock
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +38,7 @@ class Reach:
     tell_news: Callable[[Standing, str], Awaitable[None]]
     look: Callable[[Standing], Awaitable[None]]
     start_deliveries: StartDeliveries
+    advance_clock: Callable[[str], Awaitable[None]]
 
 
 class Sweeps:
@@ -64,6 +65,9 @@ class Sweeps:
         for agreement_id in await self._overdue(now):
             async with _one(agreement_id):
                 await self._reach.look(await standings.current(self._database, agreement_id))
+        for clock_id in await self._on_their_way():
+            async with _one(clock_id):
+                await self._reach.advance_clock(clock_id)
         for _ in range(_MOST_BATCHES):
             if not await self._deliver(before):
                 break
@@ -93,6 +97,12 @@ class Sweeps:
         )
         async with self._database.transaction() as session:
             return list(await session.exec(query.order_by(col(Agreement.next_step_at).desc()).limit(_BATCH)))
+
+    async def _on_their_way(self) -> list[str]:
+        """Test clocks with a target. Their mover may never have been started; one that runs is told in vain."""
+        query = select(TestClock.id).where(col(TestClock.target).is_not(None))
+        async with self._database.transaction() as session:
+            return list(await session.exec(query.limit(_BATCH)))
 
     async def _deliver(self, before: datetime) -> bool:
         """Starts a batch of deliveries; whether there was one."""
@@ -124,9 +134,9 @@ def _worth_telling(since: Mapped[Any], after: timedelta, now: datetime) -> Colum
 
 
 @asynccontextmanager
-async def _one(agreement_id: str) -> AsyncIterator[None]:
+async def _one(subject: str) -> AsyncIterator[None]:
     """What fails for one agreement waits for the next sweep; the others must not wait with it."""
     try:
         yield
     except Exception as error:
-        log.warning("not_taken_up", agreement=agreement_id, error=type(error).__name__)
+        log.warning("not_taken_up", subject=subject, error=type(error).__name__)

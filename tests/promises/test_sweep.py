@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -19,10 +18,10 @@ from activities.workbench import Workbench
 from agreements.standing import Standing
 from store import ids
 from store.changes import change
-from store.tables import Agreement, Delivery, Notification
+from store.tables import Agreement, Delivery, Notification, TestClock
 from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint
 from tests.support.house import House, Shop, agreement_body
-from workflows import client as workflows
+from worker import reach
 
 AT_ONCE = timedelta(0)
 
@@ -52,6 +51,7 @@ class Told:
         self.news: list[str] = []
         self.looked: list[str] = []
         self.deliveries: list[str] = []
+        self.clocks: list[str] = []
 
     async def start(self, standing: Standing) -> None:
         if standing.agreement.id in self.broken:
@@ -66,12 +66,15 @@ class Told:
     async def look(self, standing: Standing) -> None:
         self.looked.append(standing.agreement.id)
 
+    async def advance(self, clock: str) -> None:
+        self.clocks.append(clock)
+
     async def deliver(self, delivery_ids: Sequence[str]) -> None:
         self.deliveries += delivery_ids
 
     async def sweep(self, house: House, left_behind: timedelta = AT_ONCE) -> None:
-        reach = Reach(self.start, self.tell, self.look, self.deliver)
-        await ActivityEnvironment().run(Sweeps(house.database, reach, left_behind).sweep)
+        told = Reach(self.start, self.tell, self.look, self.deliver, self.advance)
+        await ActivityEnvironment().run(Sweeps(house.database, told, left_behind).sweep)
 
 
 async def left_behind(house: House, agreement: str, *types: str) -> list[str]:
@@ -94,13 +97,7 @@ async def test_deliveries_a_crash_left_behind_are_started_in_order(
     types = [f"agreement.{name}" for name in ("amended", "paused", "resumed", "expired")]
     left = await left_behind(house, waiting, *types)
     assert receiver.calls == []
-    reach = Reach(
-        start_agreement=partial(workflows.start_agreement, house.temporal),
-        tell_news=partial(workflows.tell_news, house.temporal),
-        look=partial(workflows.look, house.temporal),
-        start_deliveries=partial(workflows.start_deliveries, house.temporal),
-    )
-    sweeps = Sweeps(house.database, reach, AT_ONCE)
+    sweeps = Sweeps(house.database, reach(house.temporal), AT_ONCE)
     await asyncio.gather(*(ActivityEnvironment().run(sweeps.sweep) for _ in range(3)))
     await receiver.until(calls=4)
     assert [event["type"] for event in receiver.events(secret)] == types
@@ -127,6 +124,18 @@ async def test_an_agreement_whose_workflow_was_never_started_is_started(house: H
     await told.sweep(house)
     await told.sweep(house)
     assert told.started.count(waiting) == 1
+
+
+async def test_a_clock_whose_mover_was_never_started_arrives(house: House, shop: Shop) -> None:
+    clock, standing_still = await shop.clock("2027-01-01T00:00:00Z"), await shop.clock("2027-01-01T00:00:00Z")
+    async with house.database.transaction() as session:
+        (await session.get_one(TestClock, clock)).target = datetime(2027, 2, 1, tzinfo=UTC)
+    told = Told()
+    await told.sweep(house)
+    assert clock in told.clocks
+    assert standing_still not in told.clocks
+    await ActivityEnvironment().run(Sweeps(house.database, reach(house.temporal), AT_ONCE).sweep)
+    assert (await shop.ready(clock))["now"] == "2027-02-01T00:00:00Z"
 
 
 async def test_one_agreement_that_cannot_be_taken_up_does_not_stop_the_others(

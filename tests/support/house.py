@@ -104,9 +104,14 @@ class Shop:
     async def advance(self, clock: str, to: str) -> None:
         """Advances and waits until the clock is ready."""
         await self.call("POST", f"/v1/test-clocks/{clock}/advance", {"to": to}, expect=202)
+        await self.ready(clock)
+
+    async def ready(self, clock: str) -> dict[str, Any]:
+        """The clock once it stands still."""
         async with asyncio.timeout(_ADVANCED_WITHIN):
-            while (await self.call("GET", f"/v1/test-clocks/{clock}"))["status"] != "ready":
+            while (read := await self.call("GET", f"/v1/test-clocks/{clock}"))["status"] != "ready":
                 await asyncio.sleep(0.05)
+        return read
 
     async def agree(self, clock: str | None, script: str = "success", **changes: Any) -> str:
         """An agreement the customer has approved; active when this returns."""
