@@ -31,5 +31,5 @@ lint: $(VENV)/.synced
 # The stamp is older than the lock whenever the environment may differ from it.
 $(VENV)/.synced: uv.lock pyproject.toml
 	test -x $(BIN)/uv || { $(PYTHON) -m venv --clear $(VENV) && $(BIN)/python -m pip install --quiet uv==$(UV_VERSION); }
-	$(BIN)/uv sync --frozen --quiet
+	$(BIN)/uv sync --frozen --compile-bytecode --quiet
 	touch $@
