@@ -16,7 +16,7 @@ from temporalio import activity
 from activities import outcomes
 from activities.contract import STEPS, StepInput
 from activities.workbench import Workbench, heartbeats
-from agreements import enforcement
+from agreements import credentials, enforcement
 from agreements.agenda import StepKind
 from agreements.attempts import UNFINISHED, Verdict, order_id, request_id
 from agreements.standing import Standing
@@ -174,9 +174,22 @@ async def _collectable(change: Change, charge: Charge) -> bool:
     if reason := enforcement.refusal(change.terms, charge.money, charge.cycle, change.now):
         outcomes.refuse(change, charge, reason)
         return False
+    credential = await change.session.get_one(Credential, change.agreement.credential_id)
+    if not credentials.usable(credential.token_expires_at, change.now):
+        _wait_for_token(change, charge, credential)
+        return False
     if charge.catch_up:
         charge.next_attempt_at = enforcement.catch_up_at(change.terms, await cycles.last_success_at(change), change.now)
     return charge.next_attempt_at is not None and charge.next_attempt_at <= change.now
+
+
+def _wait_for_token(change: Change, charge: Charge, credential: Credential) -> None:
+    """An expired token is not sent: the charge waits for the refresh under way, else for the customer."""
+    charge.next_attempt_at = credential.refresh_at
+    if credential.refresh_at is None:
+        charge.status = ChargeStatus.ACTION_REQUIRED
+        change.agreement.action_required = "token_expired"
+        change.event("charge.action_required", charge, reason="token_expired")
 
 
 async def _debit(dispatch: _Dispatch) -> ChargeAnswer:

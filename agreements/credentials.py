@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 REFRESH_AHEAD = timedelta(days=15)
 """Antom asks for a refresh at least 10 days before the expiry; five days are left for a provider's outage."""
 REFRESH_TOKEN_MARGIN = timedelta(days=1)
-EXPIRY_WARNING = timedelta(days=30)
 
 
 def refresh_at(
@@ -32,8 +31,3 @@ def refresh_at(
 def usable(expires_at: datetime | None, now: datetime) -> bool:
     """Whether a token can be debited at `now`. One without a known expiry can until the provider refuses it."""
     return expires_at is None or now < expires_at
-
-
-def expiring_soon(expires_at: datetime | None, now: datetime) -> bool:
-    """Whether a token that cannot be refreshed should be replaced by the customer: 30 days or fewer are left."""
-    return expires_at is not None and now >= expires_at - EXPIRY_WARNING

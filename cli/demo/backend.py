@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import uvicorn
 from fastapi import FastAPI, Request, Response
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from cli.embedded.ports import free_port
+from sandbox.server import Server
 
 Json = dict[str, Any]
 
@@ -81,19 +81,14 @@ class Receiver:
         return Response(status_code=204)
 
 
-class _Server(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
-        """Ctrl-C belongs to the demo."""
-
-
 @asynccontextmanager
 async def receiving(receiver: Receiver) -> AsyncIterator[str]:
     """Serves the receiver; its address."""
     app = FastAPI()
     app.add_api_route("/webhooks", receiver.take, methods=["POST"])
     port = free_port()
-    server = _Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error", lifespan="off"))
-    serving = asyncio.create_task(server._serve())
+    server = Server(app, "127.0.0.1", port)
+    serving = asyncio.create_task(server.serve())
     try:
         yield f"http://127.0.0.1:{port}/webhooks"
     finally:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agreements.credentials import expiring_soon, refresh_at, usable
+from agreements.credentials import refresh_at, usable
 from tests.agreements.strategies import instants
 
 ISSUED = datetime(2027, 1, 1, tzinfo=UTC)
@@ -63,9 +63,3 @@ def test_usable_until_the_instant_of_expiry() -> None:
     assert usable(ISSUED, ISSUED - timedelta(microseconds=1))
     assert not usable(ISSUED, ISSUED)
     assert usable(None, ISSUED)
-
-
-def test_expiring_soon_from_thirty_days_on() -> None:
-    assert expiring_soon(ISSUED, ISSUED - timedelta(days=30))
-    assert not expiring_soon(ISSUED, ISSUED - timedelta(days=30, microseconds=1))
-    assert not expiring_soon(None, ISSUED)

@@ -145,5 +145,20 @@ async def test_a_refused_refresh_does_not_stop_the_debits_before_the_expiry(shop
     assert [row["status"] for row in await shop.ledger(agreement)] == ["succeeded"] * 6
     await shop.advance(clock, "2027-09-21T00:00:00Z")
     assert (await shop.read(agreement))["status"] == "action_required"
-    assert [row["status"] for row in await shop.ledger(agreement)] == ["succeeded"] * 6 + ["failed"]
+    assert [row["status"] for row in await shop.ledger(agreement)] == ["succeeded"] * 6, "an expired token was sent"
+    await audited(shop, agreement)
+
+
+async def test_a_charge_waits_for_the_refresh_of_an_expired_token(shop: Shop) -> None:
+    """The provider refreshes nothing from before the token expires until after the next cycle is due."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock)
+    await shop.advance(clock, "2027-07-14T00:00:00Z")
+    async with faults(shop.house, http_500=1.0):
+        await shop.advance(clock, "2027-07-31T12:00:00Z")
+        assert len(await shop.ledger(agreement)) == 6
+        assert (await shop.read(agreement))["status"] == "active"
+    await shop.advance(clock, "2027-08-01T00:00:00Z")
+    assert await types(shop, agreement, "credential.") == ["credential.refreshed"]
+    assert [row["status"] for row in await shop.ledger(agreement)] == ["succeeded"] * 7
     await audited(shop, agreement)
