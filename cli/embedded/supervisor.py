@@ -143,10 +143,12 @@ class Supervisor:
         children = [_Child(process) for process in processes]
         self._children += children
         try:
-            async with asyncio.TaskGroup() as group:
-                launches = [group.create_task(child.launch()) for child in children]
-        except* StartFailed as failed:
-            raise failed.exceptions[0] from None
+            async with asyncio.TaskGroup() as tasks:
+                launches = [tasks.create_task(child.launch()) for child in children]
+        except ExceptionGroup as group:
+            # Not `except*`: what is raised inside it is wrapped in a group again by some versions of Python 3.11.
+            failed = group.subgroup(StartFailed)
+            raise (failed.exceptions[0] if failed else group) from None
         for child, launch in zip(children, launches, strict=True):
             child.watcher = asyncio.create_task(self._keep_alive(child, launch.result()))
 
