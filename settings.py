@@ -61,6 +61,15 @@ class Settings(BaseSettings):
         default=timedelta(seconds=30), description="How often work left behind by a crash is looked for."
     )
 
+    def notification_url(self, gateway: str, account: str) -> str:
+        """Where a provider is to report what happens on a merchant's account. It signs this path, so there is one."""
+        return f"{self.public_url}/notifications/{gateway}/{account}"
+
+    @field_validator("public_url")
+    @classmethod
+    def _without_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
     @field_validator("vault_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: object) -> object:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlmodel import col, select
 from temporalio import activity
 
 from activities.contract import STEPS, StepInput
@@ -17,7 +16,8 @@ from gateways.port import AuthorizationAnswer, AuthorizationRequest, Token, Toke
 from store import ids, lifecycle
 from store.changes import Change
 from store.creation import renew_state
-from store.tables import Agreement, Authorization, Credential, Notification
+from store.standings import open_authorization
+from store.tables import Authorization, Credential, Notification
 from store.vault import Vault
 
 _ASK_FOR = timedelta(hours=1)
@@ -34,7 +34,7 @@ class Authorizations:
     async def authorize(self, step: StepInput) -> Standing:
         """Asks for the customer's page, or turns the code the customer brought back into a token."""
         async with self._bench.change(step.agreement_id, step.at) as change:
-            authorization = await _open(change)
+            authorization = await open_authorization(change.session, change.agreement)
             due = authorization is not None and authorization.next_try_at is not None
         if authorization is None or not due:
             return change.standing
@@ -46,7 +46,7 @@ class Authorizations:
     async def expire_authorization(self, step: StepInput) -> Standing:
         """The customer did not come back in time."""
         async with self._bench.change(step.agreement_id, step.at) as change:
-            authorization = await _open(change)
+            authorization = await open_authorization(change.session, change.agreement)
             if authorization and authorization.expires_at and authorization.expires_at <= change.now:
                 await lifecycle.fail_authorization(change, authorization, "expired")
         return change.standing
@@ -166,16 +166,6 @@ async def _requested(
     else:
         authorization.next_try_at = inquiries.next_try(authorization.tries, change.now)
         authorization.expires_at = authorization.created_at + _ASK_FOR
-
-
-async def _open(change: Change) -> Authorization | None:
-    agreement: Agreement = change.agreement
-    if agreement.ended:
-        return None
-    query = select(Authorization).where(
-        Authorization.agreement_id == agreement.id, col(Authorization.status).in_(("requested", "open", "granted"))
-    )
-    return (await change.session.exec(query.order_by(col(Authorization.id).desc()).limit(1))).first()
 
 
 def _last4(label: str | None) -> str | None:

@@ -86,8 +86,7 @@ class Workbench:
 
     def notify_url(self, change: Change) -> str:
         """Where the provider reports what happens on this account."""
-        agreement = change.agreement
-        return f"{self.settings.public_url}/notifications/{agreement.gateway}/{agreement.account_id}"
+        return self.settings.notification_url(change.agreement.gateway, change.agreement.account_id)
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import asyncio
 
 import uvicorn
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
 import logs
@@ -14,6 +13,7 @@ from api.app import create_app
 from settings import Settings
 from store.database import Database
 from store.vault import Vault
+from workflows import client
 
 # A caller is told after two seconds that Temporal is away, not after the client's usual ten.
 _SOON = RetryConfig(max_elapsed_time_millis=2000)
@@ -26,13 +26,7 @@ def serve(host: str, port: int) -> None:
 
 async def connect(settings: Settings) -> Client:
     """Temporal's client, which connects at its first call: the API starts also while Temporal is away."""
-    return await Client.connect(
-        settings.temporal_address,
-        namespace=settings.temporal_namespace,
-        data_converter=pydantic_data_converter,
-        retry_config=_SOON,
-        lazy=True,
-    )
+    return await client.connect(settings.temporal_address, settings.temporal_namespace, retry_config=_SOON, lazy=True)
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:

@@ -113,7 +113,7 @@ def response(problem: Problem, public_url: str) -> JSONResponse:
     """The answer for a problem. `type` is the address of the code's page."""
     kind = KINDS[problem.code]
     document = ProblemDocument(
-        type=f"{public_url.rstrip('/')}/problems/{problem.code}",
+        type=f"{public_url}/problems/{problem.code}",
         title=kind.title,
         status=kind.status,
         detail=problem.detail,

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel
 
 from cli.embedded.postgres import write_private
-from cli.merchants import notification_url
 from settings import Settings
 from store import merchants
 from store.database import Database
@@ -47,7 +46,7 @@ async def ensure(data: Path, sandboxes: dict[str, str], env: dict[str, str]) -> 
         # Written before it is connected: a crash in between repeats the connecting, not the merchant.
         write_private(data / _FILE, demo.model_dump_json(indent=2))
         for gateway, url in sandboxes.items():
-            demo.accounts[gateway] = await _connect(database, vault, demo, gateway, url, settings.public_url)
+            demo.accounts[gateway] = await _connect(database, vault, demo, gateway, url, settings)
         write_private(data / _FILE, demo.model_dump_json(indent=2))
         return demo
     finally:
@@ -84,7 +83,7 @@ async def _made(database: Database) -> DemoMerchant:
 
 
 async def _connect(
-    database: Database, vault: Vault, demo: DemoMerchant, gateway: str, url: str, public_url: str
+    database: Database, vault: Vault, demo: DemoMerchant, gateway: str, url: str, settings: Settings
 ) -> str:
     """Connects before and after registering: the notify URL names the account, the account holds the sandbox's key."""
     principal = Principal(demo.merchant, livemode=False)
@@ -101,7 +100,7 @@ async def _connect(
         "client_id": _CLIENT_ID,
         "name": _NAME,
         "public_key": _public_half(demo.private_key),
-        "notify_url": notification_url(public_url, gateway, account),
+        "notify_url": settings.notification_url(gateway, account),
     }
     async with httpx.AsyncClient(timeout=10) as client:
         answer = await client.post(f"{url}/_sandbox/clients", json=registration)

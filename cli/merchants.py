@@ -78,12 +78,7 @@ def connect(
 
     account = _run(work)
     typer.echo(f"account:          {account}")
-    typer.echo(f"notification URL: {notification_url(settings.public_url, gateway, account)}")
-
-
-def notification_url(public_url: str, gateway: str, account: str) -> str:
-    """Where the provider is to report what happens on an account."""
-    return f"{public_url.rstrip('/')}/notifications/{gateway}/{account}"
+    typer.echo(f"notification URL: {settings.notification_url(gateway, account)}")
 
 
 def _check_keys(gateway: str, keys: dict[str, str]) -> None:

@@ -13,8 +13,13 @@ from store import ids
 from store.changes import Change
 from store.tables import Attempt, Charge
 
-_OPEN = (ChargeStatus.SCHEDULED, ChargeStatus.RETRYING, ChargeStatus.PROCESSING, ChargeStatus.UNKNOWN)
-_WAITING = (*_OPEN, ChargeStatus.ACTION_REQUIRED)
+_WAITING = (
+    ChargeStatus.SCHEDULED,
+    ChargeStatus.RETRYING,
+    ChargeStatus.PROCESSING,
+    ChargeStatus.UNKNOWN,
+    ChargeStatus.ACTION_REQUIRED,
+)
 
 
 async def last_written(change: Change) -> int:

@@ -28,7 +28,7 @@ async def current(database: Database, agreement_id: str) -> Standing:
 async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> Standing:
     """The standing as of the rows of this transaction; whoever changes it holds the agreement's lock."""
     terms = Terms.model_validate(agreement.terms)
-    authorization = await _open_authorization(session, agreement)
+    authorization = await open_authorization(session, agreement)
     credential = await session.get(Credential, agreement.credential_id) if agreement.credential_id else None
     unfinished = await _unfinished(session, agreement.id)
     reversals = await _reversals(session, agreement.id)
@@ -62,7 +62,8 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
     )
 
 
-async def _open_authorization(session: AsyncSession, agreement: Agreement) -> Authorization | None:
+async def open_authorization(session: AsyncSession, agreement: Agreement) -> Authorization | None:
+    """The request for consent that may still succeed; none once the agreement has ended."""
     if agreement.ended:
         return None
     query = select(Authorization).where(

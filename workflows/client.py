@@ -32,9 +32,9 @@ from workflows.test_clock import TestClockWorkflow
 _ANSWER_WITHIN = timedelta(seconds=2)
 
 
-async def connect(address: str, namespace: str) -> Client:
-    """A client that speaks our payload format."""
-    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
+async def connect(address: str, namespace: str, **options: Any) -> Client:
+    """A client that speaks our payload format; `options` are those of `Client.connect`."""
+    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter, **options)
 
 
 async def start_agreement(client: Client, standing: Standing) -> None:

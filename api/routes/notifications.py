@@ -25,7 +25,7 @@ async def notify(gateway: str, account_id: str, request: Request, inside: Inside
     if account is None:
         raise not_found("notification address")
     body = await bodies.read(request)
-    path = urlsplit(inside.settings.public_url).path.rstrip("/") + request.url.path
+    path = urlsplit(inside.settings.public_url).path + request.url.path
     if request.url.query:
         path += f"?{request.url.query}"
     message = inbox.message(request.method, path, dict(request.headers), body, {})

@@ -29,3 +29,15 @@ def test_the_example_of_a_ring_is_read_as_described(monkeypatch: pytest.MonkeyPa
     assert settings.provider_timeout.total_seconds() == 20
     assert settings.sweep_interval.total_seconds() == 7.5
     assert newer not in repr(settings)
+
+
+def test_our_own_address_may_end_with_a_slash() -> None:
+    """Providers sign the path of the URL they were given, so a doubled slash would make every message look forged."""
+    settings = Settings(
+        database_url="postgresql+asyncpg://user:password@host:5432/autodebit",
+        temporal_address="host:7233",
+        public_url="https://pay.example/engine/",
+        vault_keys=Fernet.generate_key().decode(),
+        vault_hash_key="hash key",
+    )
+    assert settings.notification_url("antom", "gwa_1") == "https://pay.example/engine/notifications/antom/gwa_1"
