@@ -89,6 +89,10 @@ class Credential(SQLModel, table=True):
     account_id: str
     kind: str
     brand: str
+    network: str | None = None
+    """The card scheme (visa, mastercard, ...) whose rules apply; empty for wallets."""
+    fingerprint: str | None = None
+    """The keyed hash of the card itself, the same whichever token stands for it; budgets are counted by it."""
     last4: str | None = None
     expiry_month: int | None = None
     expiry_year: int | None = None

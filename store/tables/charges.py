@@ -54,6 +54,13 @@ class Attempt(SQLModel, table=True):
         UniqueConstraint("charge_id", "number"),
         Index("attempts_one_success", "charge_id", unique=True, postgresql_where=text("status = 'succeeded'")),
         Index("attempts_unfinished", "agreement_id", postgresql_where=text("next_look_at is not null")),
+        Index(
+            "attempts_by_card",
+            "fingerprint",
+            "merchant_id",
+            "finished_at",
+            postgresql_where=text("fingerprint is not null"),
+        ),
     )
 
     id: str = Field(primary_key=True)
@@ -65,6 +72,9 @@ class Attempt(SQLModel, table=True):
     currency: str
     amount: int = Field(sa_type=BigInteger)
     credential_id: str
+    merchant_id: str | None = None
+    fingerprint: str | None = None
+    """The card's, copied when the attempt is prepared; with `merchant_id` the key of the schemes' retry budgets."""
     payment_id: str | None = Field(default=None, index=True)
     decline: dict[str, Any] | None = optional_document()
     decision: dict[str, Any] | None = optional_document()
