@@ -200,7 +200,7 @@ async def _window_start(change: Change, charge: Charge) -> datetime:
 
 def _next_due_at(change: Change, charge: Charge) -> datetime | None:
     """Where retries of this charge must have ended: the next cycle, or the end of the agreement."""
-    last = schedule.last_cycle(change.terms)
+    last = schedule.last_cycle(change.plan)
     if charge.cycle is not None and (last is None or charge.cycle < last):
-        return schedule.due_at(change.terms, charge.cycle + 1)
+        return schedule.due_at(change.plan, charge.cycle + 1)
     return schedule.ends_at(change.terms)

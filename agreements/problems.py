@@ -91,7 +91,7 @@ def _rolling(terms: Terms) -> Iterator[TermsProblem]:
 def _due_dates(terms: Terms) -> Iterator[TermsProblem]:
     if not schedule.has_schedule(terms):
         return
-    last = schedule.last_cycle(terms)
+    last = schedule.last_cycle(schedule.Plan(terms))
     if last == 0:
         first = schedule.cycle_date(terms, 1)
         yield TermsProblem("/expiry_date", f"{terms.expiry_date} is before the first due date, {first}")

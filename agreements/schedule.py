@@ -3,12 +3,14 @@
 Every date is computed from the anchor, never from the date before it, so a short month or a leap day leaves no trace in
 later cycles (payment-rules §3.2). Cycles count from 1. Functions that need a start date raise ValueError without one:
 `terms.complete` fills it. Functions about cycles raise ValueError when the terms have no schedule (`has_schedule`).
+Dates follow from the terms alone; instants also depend on who is debited and how, so they take a `Plan`.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -33,6 +35,30 @@ class DateRule(StrEnum):
     """The clocks skip the debit time that day: the first instant after the gap."""
     DST_OVERLAP = "dst_overlap"
     """The debit time comes twice that day: the first of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForbiddenWindow:
+    """Hours in which a payment method's rail takes no debits: from `start` up to, not including, `end`, by the clocks
+    of `timezone` (IANA). It wraps midnight when it ends before it starts. `id` names the rule in previews.
+    """
+
+    id: str
+    timezone: str
+    start: time
+    end: time
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an agreement's instants are computed from.
+
+    `key` is the agreement's id, `windows` the forbidden hours of its payment method's rail.
+    """
+
+    terms: Terms
+    key: str = ""
+    windows: tuple[ForbiddenWindow, ...] = ()
 
 
 class PlannedCycle(BaseModel):
@@ -68,9 +94,9 @@ def cycle_date(terms: Terms, n: int) -> date:
     return _dated(terms, n)[0]
 
 
-def due_at(terms: Terms, n: int) -> datetime:
+def due_at(plan: Plan, n: int) -> datetime:
     """The instant cycle `n` is due (UTC): the debit time on its date, in the agreement's zone."""
-    return local_instant(cycle_date(terms, n), terms.debit_time, terms.timezone)
+    return local_instant(cycle_date(plan.terms, n), plan.terms.debit_time, plan.terms.timezone)
 
 
 def local_instant(day: date, clock_time: str, timezone: str) -> datetime:
@@ -78,11 +104,12 @@ def local_instant(day: date, clock_time: str, timezone: str) -> datetime:
     return _instant(day, clock_time, timezone)[0]
 
 
-def last_cycle(terms: Terms) -> int | None:
+def last_cycle(plan: Plan) -> int | None:
     """The number of cycles the terms allow: total cycles, cut at the expiry date (inclusive). 0 if none fits.
 
     None without a last one: terms without a schedule, or with neither a total nor an expiry date.
     """
+    terms = plan.terms
     if not has_schedule(terms):
         return None
     total, expiry = terms.total_cycles, terms.expiry_date
@@ -99,16 +126,16 @@ def ends_at(terms: Terms) -> datetime | None:
     return local_instant(terms.expiry_date + timedelta(days=1), "00:00", terms.timezone)
 
 
-def next_cycle_after(terms: Terms, instant: datetime) -> int:
+def next_cycle_after(plan: Plan, instant: datetime) -> int:
     """The first cycle due after `instant`. It may lie past `last_cycle`: the caller compares."""
-    return _first(lambda n: due_at(terms, n) > instant)
+    return _first(lambda n: due_at(plan, n) > instant)
 
 
-def planned(terms: Terms, first: int, count: int) -> list[PlannedCycle]:
+def planned(plan: Plan, first: int, count: int) -> list[PlannedCycle]:
     """Up to `count` cycles from `first` on, none past `last_cycle`."""
-    last = last_cycle(terms)
+    last = last_cycle(plan)
     stop = first + count if last is None else min(first + count, last + 1)
-    return [_plan(terms, n) for n in range(first, stop)] if has_schedule(terms) else []
+    return [_plan(plan.terms, n) for n in range(first, stop)] if has_schedule(plan.terms) else []
 
 
 def catch_up_limit(terms: Terms) -> timedelta:

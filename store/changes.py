@@ -18,6 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import agenda
 from agreements.retries import Decision
+from agreements.schedule import Plan
 from agreements.standing import Standing
 from agreements.status import AgreementStatus, ChargePurpose, ChargeStatus, derive
 from agreements.terms import Terms
@@ -52,6 +53,11 @@ class Change:
     def terms(self) -> Terms:
         """What the customer consented to."""
         return Terms.model_validate(self.agreement.terms)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What the agreement's instants are computed from."""
+        return Plan(self.terms, self.agreement.id)
 
     @property
     def standing(self) -> Standing:

@@ -31,10 +31,10 @@ async def last_written(change: Change) -> int:
 async def write_next(change: Change, cycle: int) -> Charge | None:
     """Writes cycle `cycle` as scheduled, or answers None when the terms allow no further one."""
     terms = change.terms
-    last = schedule.last_cycle(terms)
+    last = schedule.last_cycle(change.plan)
     if not schedule.has_schedule(terms) or terms.amount is None or (last is not None and cycle > last):
         return None
-    due_at = schedule.due_at(terms, cycle)
+    due_at = schedule.due_at(change.plan, cycle)
     charge = Charge(
         id=ids.new("chg"),
         agreement_id=change.agreement.id,
@@ -81,7 +81,7 @@ async def missed_retries(change: Change) -> list[Charge]:
         col(Charge.next_attempt_at) <= change.now,
     )
     late = await change.session.exec(query.order_by(col(Charge.cycle)))
-    return [charge for charge in late if schedule.due_at(change.terms, (charge.cycle or 0) + 1) <= change.now]
+    return [charge for charge in late if schedule.due_at(change.plan, (charge.cycle or 0) + 1) <= change.now]
 
 
 async def drop_prepared(change: Change, charge: Charge) -> None:
@@ -102,7 +102,7 @@ async def skip(change: Change, charge: Charge, reason: str) -> None:
 
 async def all_finished(change: Change) -> bool:
     """Whether every cycle the terms allow was written and none is open any more."""
-    last = schedule.last_cycle(change.terms)
+    last = schedule.last_cycle(change.plan)
     if last is None or await last_written(change) < last:
         return False
     query = select(Charge.id).where(Charge.agreement_id == change.agreement.id, col(Charge.status).in_(_WAITING))

@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from agreements import schedule
-from agreements.schedule import PlannedCycle
+from agreements.schedule import Plan, PlannedCycle
 from agreements.status import AgreementStatus, ChargeStatus
 from agreements.terms import Terms
 from store import clocks
@@ -115,12 +115,13 @@ async def upcoming(session: AsyncSession, agreement: Agreement, *, count: int, a
     terms = Terms.model_validate(agreement.terms)
     if agreement.ended or not schedule.has_schedule(terms):
         return Page([], None)
+    plan = Plan(terms, agreement.id)
     now = await clocks.now_for(session, agreement.test_clock_id)
-    first = schedule.next_cycle_after(terms, now) if after is None else int(place(after, int)[0]) + 1
+    first = schedule.next_cycle_after(plan, now) if after is None else int(place(after, int)[0]) + 1
     if not 1 <= first <= 10**6:
         raise BadCursor(after)
     try:
-        planned = schedule.planned(terms, first, count + 1)
+        planned = schedule.planned(plan, first, count + 1)
     except OverflowError:
         return Page([], None)
     return cut(planned, count, lambda cycle: (cycle.cycle,))

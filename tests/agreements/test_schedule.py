@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agreements.schedule import (
+    Plan,
     catch_up_limit,
     cycle_date,
     due_at,
@@ -143,7 +144,7 @@ class TestDates:
 
 class TestInstants:
     def test_manila_at_nine(self) -> None:
-        assert due_at(monthly(), 1) == datetime(2027, 1, 31, 1, 0, tzinfo=UTC)
+        assert due_at(Plan(monthly()), 1) == datetime(2027, 1, 31, 1, 0, tzinfo=UTC)
 
     @pytest.mark.parametrize(
         ("zone", "day", "clock", "expected"),
@@ -189,7 +190,7 @@ class TestInstants:
 
     @given(scheduled_terms(), st.integers(1, 1200))
     def test_due_instants_strictly_increase(self, terms: Terms, n: int) -> None:
-        assert due_at(terms, n) < due_at(terms, n + 1)
+        assert due_at(Plan(terms), n) < due_at(Plan(terms), n + 1)
 
     @given(scheduled_terms(dated=True))
     def test_the_end_is_where_the_expiry_date_turns_into_the_next(self, terms: Terms) -> None:
@@ -226,7 +227,7 @@ class TestInstants:
 class TestCounts:
     @given(scheduled_terms(dated=True))
     def test_the_last_cycle_is_the_last_that_fits(self, terms: Terms) -> None:
-        last = last_cycle(terms)
+        last = last_cycle(Plan(terms))
         assert last is not None
         assert terms.expiry_date
         assert last <= (terms.total_cycles or last)
@@ -246,30 +247,30 @@ class TestCounts:
         ],
     )
     def test_last_cycles(self, changes: dict[str, str | None], last: int | None) -> None:
-        assert last_cycle(monthly(**changes)) == last
+        assert last_cycle(Plan(monthly(**changes))) == last
 
     @given(scheduled_terms(), instants)
     def test_the_next_cycle_is_the_first_due_later(self, terms: Terms, now: datetime) -> None:
-        n = next_cycle_after(terms, now)
-        assert due_at(terms, n) > now
-        assert n == 1 or due_at(terms, n - 1) <= now
+        n = next_cycle_after(Plan(terms), now)
+        assert due_at(Plan(terms), n) > now
+        assert n == 1 or due_at(Plan(terms), n - 1) <= now
 
     def test_a_cycle_due_now_is_not_next(self) -> None:
-        assert next_cycle_after(monthly(), due_at(monthly(), 5)) == 6
+        assert next_cycle_after(Plan(monthly()), due_at(Plan(monthly()), 5)) == 6
 
     @given(scheduled_terms(dated=True), st.integers(1, 40), st.integers(0, 40))
     def test_the_plan_is_the_schedule_cut_at_its_end(self, terms: Terms, first: int, count: int) -> None:
-        last = last_cycle(terms)
+        last = last_cycle(Plan(terms))
         assert last is not None
-        plan = planned(terms, first, count)
+        plan = planned(Plan(terms), first, count)
         assert [line.cycle for line in plan] == list(range(first, min(first + count, last + 1)))
         for line in plan:
-            assert (line.date, line.due_at) == (cycle_date(terms, line.cycle), due_at(terms, line.cycle))
+            assert (line.date, line.due_at) == (cycle_date(terms, line.cycle), due_at(Plan(terms), line.cycle))
 
     def test_irregular_agreements_have_no_plan(self) -> None:
         terms = monthly(type="unscheduled", frequency="irregular")
         assert not has_schedule(terms)
-        assert planned(terms, 1, 24) == []
+        assert planned(Plan(terms), 1, 24) == []
 
     @pytest.mark.parametrize(
         ("changes", "rules"),
@@ -303,11 +304,11 @@ class TestCounts:
     def test_each_date_names_the_rules_that_acted(
         self, changes: dict[str, str | int], rules: list[tuple[str, ...]]
     ) -> None:
-        assert [line.rules for line in planned(monthly(**changes), 1, len(rules))] == rules
+        assert [line.rules for line in planned(Plan(monthly(**changes)), 1, len(rules))] == rules
 
     @given(scheduled_terms())
     def test_catch_up_ends_before_half_the_period(self, terms: Terms) -> None:
-        gaps = [later - earlier for earlier, later in pairwise(due_at(terms, n) for n in range(1, 30))]
+        gaps = [later - earlier for earlier, later in pairwise(due_at(Plan(terms), n) for n in range(1, 30))]
         assert timedelta(0) < catch_up_limit(terms) <= timedelta(days=3)
         assert catch_up_limit(terms) < min(gaps) / 2
 

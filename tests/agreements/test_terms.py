@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agreements.problems import problems
-from agreements.schedule import cycle_date, last_cycle
+from agreements.schedule import Plan, cycle_date, last_cycle
 from agreements.terms import Terms, complete
 from tests.agreements.strategies import monthly, scheduled_terms
 
@@ -164,7 +164,7 @@ class TestProblems:
         terms = terms.model_copy(update={"total_cycles": total})
         assert terms.start_date
         assert terms.cycle_interval_days
-        last = last_cycle(terms)
+        last = last_cycle(Plan(terms))
         assert last is not None
         dates = [cycle_date(terms, n) for n in range(1, last + 1)]
         gaps = [(later - earlier).days for earlier, later in pairwise(dates)]
