@@ -20,8 +20,8 @@ from sandbox.faults import Faults
 
 NOTIFY = "notify"
 """Kind of agenda row that sends a notification."""
-ANSWER_WITHIN = 10.0
-"""Seconds a merchant has for its answer, always in real time."""
+LONGEST = 60.0
+"""Seconds after which a merchant is given up even if the dialect would wait longer."""
 
 
 class Notification(Table):
@@ -51,6 +51,10 @@ class Dialect:
     headers: Callable[[Notification, str, datetime], dict[str, str]]
     """Of (notification, path and query as sent, time of sending)."""
     acknowledges: Callable[[httpx.Response], bool]
+    answer_within: float = 10.0
+    """Seconds a merchant has for its answer, always in real time."""
+    only_after_timeouts: bool = False
+    """An answer that is no yes, or a refused connection, is final: only a time-out is tried again."""
 
 
 @dataclass
@@ -64,7 +68,7 @@ class Notifier:
     dialect: Dialect
     delay: timedelta
     http: httpx.AsyncClient = field(
-        default_factory=lambda: httpx.AsyncClient(timeout=ANSWER_WITHIN, follow_redirects=False, trust_env=False)
+        default_factory=lambda: httpx.AsyncClient(timeout=LONGEST, follow_redirects=False, trust_env=False)
     )
     _first_attempts: dict[int, asyncio.Event] = field(default_factory=dict)
 
@@ -116,7 +120,8 @@ class Notifier:
                 return None
             row.attempts += 1
             row.last_status, row.last_error, row.acknowledged = status, error, acknowledged
-            if acknowledged or row.attempts > len(self.dialect.waits):
+            final = self.dialect.only_after_timeouts and error != TimeoutError.__name__
+            if acknowledged or final or row.attempts > len(self.dialect.waits):
                 return None
             return self.dialect.waits[row.attempts - 1]
 
@@ -128,7 +133,7 @@ class Notifier:
         try:
             path = httpx.URL(message.url).raw_path.decode()
             headers = self.dialect.headers(message, path, moment.now)
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(self.dialect.answer_within):
                 answer = await self.http.post(message.url, content=message.body.encode(), headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             return None, type(error).__name__, False

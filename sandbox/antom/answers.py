@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from sandbox import clocks
-from sandbox.antom.scripts import UNDECIDED, Wire
+from sandbox.antom.scripts import UNDECIDED
 from sandbox.clocks import Moment
+from sandbox.wire import Wire
 
 ANTOM_ZONE = timezone(timedelta(hours=8))
 """Antom's days end in GMT+8, and its times are written with that offset."""

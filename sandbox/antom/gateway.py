@@ -24,13 +24,13 @@ from sandbox import clocks
 from sandbox.agenda import Agenda
 from sandbox.antom.answers import Answer, Call, answer, iso
 from sandbox.antom.messages import Message
-from sandbox.antom.scripts import Wire
 from sandbox.antom.settings import AntomSettings
 from sandbox.antom.state import Client
 from sandbox.clocks import BadClockHeader, Moment
 from sandbox.database import Database
 from sandbox.faults import Faults
 from sandbox.server import CutConnection
+from sandbox.wire import Wire
 
 PREFIXES = ("/ams/api/v1/", "/ams/sandbox/api/v1/")
 GARBAGE = b'{"result": {"resultCode": "SUCC'

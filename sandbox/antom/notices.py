@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from gateways.antom.signing import sign
 from sandbox.agenda import NOW
 from sandbox.antom.answers import amount, iso, result
-from sandbox.antom.scripts import News
 from sandbox.antom.state import Client, Consult, Credential, Payment, Refund
 from sandbox.clocks import Moment
 from sandbox.notifier import Dialect, Notification, Notifier
+from sandbox.wire import News
 
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 10, 60, 120, 360, 900))
 """Between the eight sends; the first goes out at once."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse
-from jinja2 import Environment, FileSystemLoader
 from sqlalchemy.orm import Session
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
 
 from sandbox import clocks
 from sandbox.antom import scripts
@@ -22,16 +20,8 @@ from sandbox.antom.wallets import WALLETS
 from sandbox.clocks import Moment
 from sandbox.database import Database
 from sandbox.notifier import Notifier
+from sandbox.pages import HEADERS, message, page
 
-HEADERS = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-}
-"""No form-action: browsers apply it to the redirect after the form too, which leads to any merchant's address."""
 SCOPES = {
     "AGREEMENT_PAY": "Charge your wallet for the payments you agreed on, without asking each time",
     "BASE_USER_INFO": "See your basic account information",
@@ -41,8 +31,6 @@ SCOPES = {
     "SEND_OTP": "Send you one-time passwords",
     "TAOBAO_REBIND": "Link your account again",
 }
-
-templates = Environment(loader=FileSystemLoader(Path(__file__).parents[1] / "templates"), autoescape=True)
 
 
 @dataclass
@@ -77,8 +65,8 @@ class Pages:
                 consult, _ = _open_consult(session, token)
                 merchant = session.get_one(Client, consult.client_id).name
         except Closed as closed:
-            return _message(closed.title, closed.text, closed.status)
-        return _page(
+            return message(closed.title, closed.text, closed.status)
+        return page(
             "authorize.html",
             wallet=WALLETS[consult.wallet],
             merchant=merchant,
@@ -96,9 +84,9 @@ class Pages:
         try:
             words = ",".join(scripts.parse(script))
         except scripts.BadScript as error:
-            return _message("This script cannot be used", str(error), 422)
+            return message("This script cannot be used", str(error), 422)
         if decision not in ("approve", "reject"):
-            return _message("No decision", "Please go back and choose Approve or Reject.", 422)
+            return message("No decision", "Please go back and choose Approve or Reject.", 422)
         try:
             with self.database.begin() as session:
                 consult, moment = _open_consult(session, token)
@@ -107,14 +95,14 @@ class Pages:
                     return RedirectResponse("/wallet/declined", 303, HEADERS)
                 notification = self.authorizations.approve(session, moment, consult, words)
         except Closed as closed:
-            return _message(closed.title, closed.text, closed.status)
+            return message(closed.title, closed.text, closed.status)
         if notification is not None:
             await self.notifier.first_attempt(notification, self.settings.acknowledge_within)
         return RedirectResponse(_back(consult), 303, HEADERS)
 
     async def declined(self) -> Response:
         """Where a customer who declines ends: Antom does not send them back."""
-        return _message("Request declined", "Nothing was authorized. You can close this page.", 200)
+        return message("Request declined", "Nothing was authorized. You can close this page.", 200)
 
 
 def _open_consult(session: Session, token: str) -> tuple[Consult, Moment]:
@@ -136,11 +124,3 @@ def _back(consult: Consult) -> str:
     address, hash_sign, fragment = consult.redirect_url.partition("#")
     separator = "&" if "?" in address else "?"
     return f"{address}{separator}{query}{hash_sign}{fragment}"
-
-
-def _message(title: str, text: str, status: int) -> Response:
-    return _page("message.html", status, title=title, text=text)
-
-
-def _page(template: str, status: int = 200, **values: object) -> Response:
-    return HTMLResponse(templates.get_template(template).render(values), status, HEADERS)

@@ -7,31 +7,8 @@ the customer's account cannot be used. Antom has no "do not honor": `PROCESS_FAI
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
 
-
-class Wire(Enum):
-    """What happens on the connection once the debit was decided."""
-
-    ANSWER = auto()
-    CUT = auto()
-    """Closed without a byte."""
-    HOLD = auto()
-    """No answer until the caller gives up. The debit never reached Antom's books."""
-    HTTP_500 = auto()
-    """The debit never reached Antom's books."""
-    GARBAGE = auto()
-    """HTTP 200, correctly signed, and no JSON."""
-    BAD_SIGNATURE = auto()
-
-
-class News(Enum):
-    """How the notification of the result travels."""
-
-    NORMAL = auto()
-    DOUBLE = auto()
-    LATE = auto()
-    SHUFFLED = auto()
+from sandbox.wire import News, Wire
 
 
 @dataclass(frozen=True)
