@@ -10,7 +10,7 @@ import re
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictInt
@@ -53,6 +53,16 @@ class Roll(StrEnum):
     MODIFIED_FOLLOWING = "modified_following"
 
 
+class CatchUpThen(StrEnum):
+    """What becomes of a cycle that was missed for longer than it may be collected late."""
+
+    SKIP = "skip"
+    MERGE = "merge"
+    """Its amount is added to the next cycle's."""
+    ASK = "ask"
+    """The merchant decides."""
+
+
 # Names the tz database's folder holds that say nothing about where the payer lives; `localtime` differs per host.
 _NOT_A_PLACE = {"localtime", "Factory", "posixrules"}
 
@@ -77,6 +87,17 @@ def _calendar_date(value: Any) -> Any:
     return value
 
 
+LAST: Final = "last"
+
+
+def _day_of_month(value: Any) -> Any:
+    # Said here because pydantic would report a union's members one by one, each under a name of its own.
+    if value is None or value == LAST or (type(value) is int and 1 <= value <= 31):
+        return value
+    raise ValueError('a day of the month is a whole number from 1 to 31, or "last"')
+
+
+PaymentDay = Annotated[int, Field(ge=1, le=31)] | Literal["last"]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
 CalendarDate = Annotated[date, BeforeValidator(_calendar_date), Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 """A day without a time. The bounds keep every schedule inside what `datetime` can hold: 999 yearly cycles from 2999."""
@@ -99,10 +120,23 @@ class Seller(_Frozen):
 
 
 class BusinessDays(_Frozen):
-    """Which holidays count (`calendar`, a country such as PH) and where a date on one of them goes (`roll`)."""
+    """Which holidays and weekends count, and where a date on one of them goes (`roll`).
+
+    `calendar` is an ISO 3166 country (PH), one with a subdivision (US-CA), or a financial market (XNYS).
+    """
 
     calendar: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)] | None = None
     roll: Roll = Roll.NONE
+
+
+class CatchUp(_Frozen):
+    """How many days late a missed cycle may still be collected by itself, and what happens to it `then`.
+
+    Always less than half the period, whatever is said here: the default of three days shrinks with it.
+    """
+
+    within_days: Annotated[StrictInt, Field(ge=0, le=30)] = 3
+    then: CatchUpThen = CatchUpThen.SKIP
 
 
 class Terms(_Frozen):
@@ -115,14 +149,18 @@ class Terms(_Frozen):
     frequency: Frequency | None = None
     cycle_interval_days: Annotated[StrictInt, Field(ge=1, le=366)] | None = None
     """The minimum gap between debits, and the period itself with `frequency: other`."""
-    payment_processing_day: Annotated[StrictInt, Field(ge=1, le=31)] | None = None
+    payment_processing_day: Annotated[PaymentDay | None, BeforeValidator(_day_of_month)] = None
+    """The day of the month; `last` is the month's last day, whichever that is."""
     start_date: CalendarDate | None = None
     expiry_date: CalendarDate | None = None
     """The last day a debit may happen, in `timezone`."""
     total_cycles: Annotated[StrictInt, Field(ge=1, le=999)] | None = None
     timezone: TimeZone = "UTC"
     debit_time: LocalTime = "09:00"
+    debit_window_minutes: Annotated[StrictInt, Field(ge=1, le=720)] | None = None
+    """Spreads agreements over so many minutes from `debit_time` on, each at a second of its own; none: all at once."""
     business_days: BusinessDays = BusinessDays()
+    catch_up: CatchUp = CatchUp()
     seller: Seller | None = None
 
 
