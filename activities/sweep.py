@@ -16,10 +16,11 @@ from temporalio import activity
 
 from activities.contract import SWEEP
 from activities.workbench import StartDeliveries
+from agreements.refunds import RefundStanding
 from agreements.standing import Standing
-from store import standings
+from store import refunds, standings
 from store.database import Database
-from store.tables import Agreement, Delivery, Event, Notification, TestClock
+from store.tables import Agreement, Delivery, Event, Notification, Refund, TestClock
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,8 @@ class Reach:
     look: Callable[[Standing], Awaitable[None]]
     start_deliveries: StartDeliveries
     advance_clock: Callable[[str], Awaitable[None]]
+    start_refund: Callable[[RefundStanding], Awaitable[None]]
+    tell_refund_news: Callable[[RefundStanding, str], Awaitable[None]]
 
 
 class Sweeps:
@@ -52,16 +55,20 @@ class Sweeps:
 
     @activity.defn(name=SWEEP)
     async def sweep(self) -> None:
-        """Starts agreements and deliveries, resends news, wakes workflows that missed a command."""
+        """Starts agreements, refunds and deliveries, resends news, wakes workflows that missed a command."""
         now = datetime.now(UTC)
         before = now - self._left_behind
         for agreement_id in await self._unstarted(before):
             async with _one(agreement_id):
                 await self._reach.start_agreement(await standings.current(self._database, agreement_id))
                 await self._mark_started(agreement_id)
-        for agreement_id, notification_id in await self._unsettled(now):
-            async with _one(agreement_id):
-                await self._reach.tell_news(await standings.current(self._database, agreement_id), notification_id)
+        for refund_id in await self._unstarted_refunds(before):
+            async with _one(refund_id):
+                await self._reach.start_refund(await refunds.current(self._database, refund_id))
+                await refunds.mark_started(self._database, refund_id)
+        for agreement_id, about_refund, notification_id in await self._unsettled(now):
+            async with _one(about_refund or agreement_id):
+                await self._retell(agreement_id, about_refund, notification_id)
         for agreement_id in await self._overdue(now):
             async with _one(agreement_id):
                 await self._reach.look(await standings.current(self._database, agreement_id))
@@ -81,13 +88,24 @@ class Sweeps:
         async with self._database.transaction() as session:
             (await session.get_one(Agreement, agreement_id)).started = True
 
-    async def _unsettled(self, now: datetime) -> list[tuple[str, str]]:
-        query = select(Notification.agreement_id, Notification.id).where(
+    async def _unstarted_refunds(self, before: datetime) -> list[str]:
+        query = select(Refund.id).where(col(Refund.started).is_(False), Refund.written_at < before)
+        async with self._database.transaction() as session:
+            return list(await session.exec(query.limit(_BATCH)))
+
+    async def _retell(self, agreement_id: str, refund_id: str | None, notification_id: str) -> None:
+        if refund_id is not None:
+            await self._reach.tell_refund_news(await refunds.current(self._database, refund_id), notification_id)
+        else:
+            await self._reach.tell_news(await standings.current(self._database, agreement_id), notification_id)
+
+    async def _unsettled(self, now: datetime) -> list[tuple[str, str | None, str]]:
+        query = select(Notification.agreement_id, Notification.refund_id, Notification.id).where(
             Notification.status == "signalled", _worth_telling(col(Notification.created_at), self._left_behind, now)
         )
         async with self._database.transaction() as session:
             rows = await session.exec(query.order_by(Notification.id).limit(_BATCH))
-            return [(agreement_id, notification_id) for agreement_id, notification_id in rows if agreement_id]
+            return [(agreement, refund, notification) for agreement, refund, notification in rows if agreement]
 
     async def _overdue(self, now: datetime) -> list[str]:
         query = select(Agreement.id).where(

@@ -6,21 +6,26 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from itertools import chain
+from typing import TypeVar
 
 import httpx
 from sqlalchemy import func
 from sqlmodel import col, select
+from sqlmodel.sql.expression import SelectOfScalar
 from temporalio import activity
 
 from activities.contract import ADVANCE_CLOCK, ClockInput
+from agreements.refunds import RefundOrigin
 from gateways.sandbox_time import SandboxTime
 from store.database import Database
-from store.tables import Agreement, GatewayAccount, Notification, TestClock
+from store.tables import Agreement, GatewayAccount, Notification, Refund, TestClock
+
+_T = TypeVar("_T")
 
 _POLL_SECONDS = 0.02
 
 Tick = Callable[[str, datetime], Awaitable[None]]
-"""Tells an agreement's workflow its clock's new time."""
+"""Tells the workflow of an agreement or a refund, by its id, its clock's new time."""
 
 
 class TestClocks:
@@ -28,10 +33,11 @@ class TestClocks:
 
     __test__ = False
 
-    def __init__(self, database: Database, client: httpx.AsyncClient, tick: Tick) -> None:
+    def __init__(self, database: Database, client: httpx.AsyncClient, tick_agreement: Tick, tick_refund: Tick) -> None:
         self._database = database
         self._client = client
-        self._tick = tick
+        self._tick_agreement = tick_agreement
+        self._tick_refund = tick_refund
 
     @activity.defn(name=ADVANCE_CLOCK)
     async def advance_clock(self, clock: ClockInput) -> None:
@@ -46,9 +52,10 @@ class TestClocks:
     async def _next_instant(self, clock_id: str, sandboxes: Sequence[SandboxTime], target: datetime) -> datetime:
         async with self._database.transaction() as session:
             query = select(func.min(Agreement.next_step_at)).where(Agreement.test_clock_id == clock_id)
-            ours = (await session.exec(query)).one()
+            step = (await session.exec(query)).one()
+            call = (await session.exec(_refunds_of(select(func.min(Refund.next_try_at)), clock_id))).one()
         theirs = [(await sandbox.read()).next_due_at for sandbox in sandboxes]
-        return min([target, *(instant for instant in (ours, *theirs) if instant is not None)])
+        return min([target, *(instant for instant in (step, call, *theirs) if instant is not None)])
 
     async def _move(self, clock_id: str, sandboxes: Sequence[SandboxTime], instant: datetime) -> None:
         """The sandboxes first: an agreement must never be ahead of its provider."""
@@ -60,20 +67,20 @@ class TestClocks:
 
     async def _quiet(self, clock_id: str, sandboxes: Sequence[SandboxTime]) -> None:
         """Waits until nothing is due, in flight or on its way. Steps count as due until their outcome is committed."""
-        ticked: dict[str, datetime] = {}
+        ticked: dict[tuple[Tick, str], datetime] = {}
         while True:
             activity.heartbeat()
             due = await self._due(clock_id)
-            for agreement_id, now in due.items():
-                if ticked.get(agreement_id) != now:
-                    await self._tick(agreement_id, now)
-                    ticked[agreement_id] = now
+            for (tick, id_), now in due.items():
+                if ticked.get((tick, id_)) != now:
+                    await tick(id_, now)
+                    ticked[tick, id_] = now
             if not due and not await self._outstanding(sandboxes) and not await self._due(clock_id):
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _due(self, clock_id: str) -> dict[str, datetime]:
-        """Agreements with something to do now, and news that was signalled but not settled."""
+    async def _due(self, clock_id: str) -> dict[tuple[Tick, str], datetime]:
+        """Agreements and refunds with something to do now, and news that was signalled but not settled."""
         async with self._database.transaction() as session:
             now = (await session.exec(select(TestClock.now).where(TestClock.id == clock_id))).one()
             steps = await session.exec(
@@ -84,7 +91,9 @@ class TestClocks:
                 .join(Notification, col(Notification.agreement_id) == Agreement.id)
                 .where(Agreement.test_clock_id == clock_id, Notification.status == "signalled")
             )
-            return dict.fromkeys(chain(steps, news), now)
+            calls = await session.exec(_refunds_of(select(Refund.id), clock_id).where(col(Refund.next_try_at) <= now))
+            agreements = ((self._tick_agreement, id_) for id_ in chain(steps, news))
+            return dict.fromkeys(chain(agreements, ((self._tick_refund, id_) for id_ in calls)), now)
 
     async def _outstanding(self, sandboxes: Sequence[SandboxTime]) -> int:
         return sum([(await sandbox.read()).outstanding for sandbox in sandboxes])
@@ -111,3 +120,10 @@ class TestClocks:
                 .distinct()
             )
             return [SandboxTime(self._client, url, clock_id) for url in await session.exec(query)]
+
+
+def _refunds_of(query: SelectOfScalar[_T], clock_id: str) -> SelectOfScalar[_T]:
+    """Those that merchants asked for; the others stand on their agreement's agenda."""
+    return query.join(Agreement, col(Agreement.id) == Refund.agreement_id).where(
+        Agreement.test_clock_id == clock_id, Refund.origin == RefundOrigin.MERCHANT
+    )

@@ -17,7 +17,8 @@ class PaymentMethod:
     """One method of one gateway, in one region and one currency.
 
     `minimum` and `multiple_of` are minor units and hold for debits and refunds. A minimum of 1 also stands for one that
-    is not published. `refreshable` is None where only the token itself will tell.
+    is not published. `refreshable` is None where only the token itself will tell, `refund_days` (counted from the
+    payment) where the window is not known or a contract may widen it.
     """
 
     gateway: str
@@ -28,34 +29,37 @@ class PaymentMethod:
     minimum: int = 1
     multiple_of: int = 1
     refreshable: bool | None = None
+    refund_days: int | None = 365
 
 
 METHODS: tuple[PaymentMethod, ...] = (
-    PaymentMethod("antom", "ACH_DIRECT_DEBIT", "ACH direct debit", "US", "USD"),
-    PaymentMethod("antom", "ALIPAY_CN", "Alipay", "CN", "CNY", minimum=10),
+    PaymentMethod("antom", "ACH_DIRECT_DEBIT", "ACH direct debit", "US", "USD", refund_days=None),
+    PaymentMethod("antom", "ALIPAY_CN", "Alipay", "CN", "CNY", minimum=10, refund_days=None),
     PaymentMethod("antom", "ALIPAY_HK", "AlipayHK", "HK", "HKD", minimum=1),
     PaymentMethod("antom", "BOOST", "Boost", "MY", "MYR", minimum=5),
     # Two decimals on the wire, whole rupiah only.
     PaymentMethod("antom", "DANA", "DANA", "ID", "IDR", minimum=300_00, multiple_of=100),
-    PaymentMethod("antom", "DIRECTDEBIT_YAPILY", "Open banking direct debit", "GB", "GBP"),
-    PaymentMethod("antom", "DIRECT_DEBIT_KRUNGTHAIBANK", "Krungthai Bank direct debit", "TH", "THB"),
-    PaymentMethod("antom", "DIRECT_DEBIT_SIAMCOMMERCIALBANK", "Siam Commercial Bank direct debit", "TH", "THB"),
+    PaymentMethod("antom", "DIRECTDEBIT_YAPILY", "Open banking direct debit", "GB", "GBP", refund_days=None),
+    PaymentMethod("antom", "DIRECT_DEBIT_KRUNGTHAIBANK", "Krungthai Bank direct debit", "TH", "THB", refund_days=None),
+    PaymentMethod(
+        "antom", "DIRECT_DEBIT_SIAMCOMMERCIALBANK", "Siam Commercial Bank direct debit", "TH", "THB", refund_days=None
+    ),
     PaymentMethod("antom", "GCASH", "GCash", "PH", "PHP", minimum=1_00),
     PaymentMethod("antom", "GRABPAY_MY", "GrabPay", "MY", "MYR", minimum=1),
     PaymentMethod("antom", "GRABPAY_PH", "GrabPay", "PH", "PHP", minimum=10_00),
     PaymentMethod("antom", "GRABPAY_SG", "GrabPay", "SG", "SGD", minimum=1),
-    PaymentMethod("antom", "JKOPAY", "JKOPay", "TW", "TWD", minimum=1_00, multiple_of=100),
+    PaymentMethod("antom", "JKOPAY", "JKOPay", "TW", "TWD", minimum=1_00, multiple_of=100, refund_days=None),
     PaymentMethod("antom", "KAKAOPAY", "Kakao Pay", "KR", "KRW", minimum=50),
     PaymentMethod("antom", "KPLUS", "K PLUS", "TH", "THB", minimum=1_00),
     PaymentMethod("antom", "MAYA", "Maya", "PH", "PHP", minimum=1_00),
-    PaymentMethod("antom", "MOMO", "MoMo", "VN", "VND"),
-    PaymentMethod("antom", "NAVERPAY", "NAVER Pay", "KR", "KRW"),
+    PaymentMethod("antom", "MOMO", "MoMo", "VN", "VND", refund_days=None),
+    PaymentMethod("antom", "NAVERPAY", "NAVER Pay", "KR", "KRW", refund_days=None),
     PaymentMethod("antom", "PAYPAY", "PayPay", "JP", "JPY", minimum=1),
     PaymentMethod("antom", "RABBIT_LINE_PAY", "Rabbit LINE Pay", "TH", "THB", minimum=1),
     PaymentMethod("antom", "TNG", "Touch 'n Go", "MY", "MYR", minimum=5),
-    PaymentMethod("antom", "TOSSPAY", "Toss Pay", "KR", "KRW"),
+    PaymentMethod("antom", "TOSSPAY", "Toss Pay", "KR", "KRW", refund_days=None),
     PaymentMethod("antom", "TRUEMONEY", "TrueMoney", "TH", "THB", minimum=1_00),
-    PaymentMethod("antom", "ZALOPAY", "ZaloPay", "VN", "VND", minimum=1_000, refreshable=False),
+    PaymentMethod("antom", "ZALOPAY", "ZaloPay", "VN", "VND", minimum=1_000, refreshable=False, refund_days=180),
 )
 
 _BY_TYPE = {(entry.gateway, entry.type): entry for entry in METHODS}

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agreements.declines import Decline
 from agreements.money import Money, MoneyTotal
+from agreements.refunds import RefundKind, RefundOrigin, RefundStatus
 from agreements.retries import Decision
 from agreements.status import AgreementStatus, ChargePurpose, ChargeStatus
 from agreements.terms import Terms
@@ -90,7 +91,7 @@ class AgreementView(View):
     payment_method: PaymentMethod
     customer: Customer
     terms: Terms
-    retry_policy: str
+    retry_policy: str | dict[str, Any]
     return_url: str
     test_clock: str | None
     metadata: dict[str, Any]
@@ -119,13 +120,18 @@ class AttemptView(View):
 
 
 class RefundView(View):
-    """Money sent back, or a debit canceled (`kind`)."""
+    """Money sent back, or a debit canceled (`kind`). `origin`: who wanted it, merchant, engine or provider."""
 
     id: str
-    kind: str
-    status: str
+    charge: str
+    origin: RefundOrigin
+    kind: RefundKind
+    gateway_request_id: str
+    status: RefundStatus
     amount: Money
-    reason: str
+    reason: str | None
+    decline: Decline | None
+    """Why it failed."""
     created_at: datetime
     finished_at: datetime | None
 
@@ -138,9 +144,14 @@ class ChargeView(View):
     cycle: int | None
     purpose: ChargePurpose
     status: ChargeStatus
-    amount: Money
+    amount: Money | None
+    """Null until the merchant has set it, where the terms leave the amount of each cycle open."""
     due_at: datetime
     next_attempt_at: datetime | None
+    act_by: datetime | None
+    """Until when the customer must have acted, with status action_required."""
+    carried_to: int | None
+    """The cycle whose amount took this one's in."""
     paid_at: datetime | None
     attempts: list[AttemptView]
     refunds: list[RefundView]

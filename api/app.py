@@ -22,6 +22,7 @@ from api.routes import (
     health,
     notifications,
     payment_methods,
+    refunds,
     returns,
     test_clocks,
     webhook_endpoints,
@@ -58,7 +59,7 @@ def create_app(
         responses=_DOCUMENTED,
     )
     app.state.services = Services(settings, database, vault, temporal_client, patience or Patience())
-    for module in (agreements, charges, events, webhook_endpoints, test_clocks, payment_methods):
+    for module in (agreements, charges, refunds, events, webhook_endpoints, test_clocks, payment_methods):
         app.include_router(module.router)
     for module in (notifications, returns, health):
         app.include_router(module.router)

@@ -1,9 +1,10 @@
-"""Pause, resume, revoke: committed on the agreement's row first, then told to its workflow (design promise 4)."""
+"""Starred changes of an agreement: committed on its row first, then told to its workflow (design promise 4)."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from starlette.responses import JSONResponse
 
@@ -30,6 +31,29 @@ async def run(
     inside: Services, call: Call, agreement_id: str, name: Command, act: Callable[[Change], Awaitable[None]]
 ) -> JSONResponse:
     """Changes the agreement and answers it, or gives the first answer again. Raises Problem."""
+
+    async def show(change: Change) -> dict[str, Any]:
+        view = await views.agreement(change.session, change.agreement, change.now)
+        return view.model_dump(mode="json")
+
+    change, answer = await once(inside, call, agreement_id, act, show)
+    if change is not None:
+        await telling.changed(inside, change.standing, change.delivery_ids, name, _command_id(call))
+    return answer
+
+
+async def once(
+    inside: Services,
+    call: Call,
+    agreement_id: str,
+    act: Callable[[Change], Awaitable[None]],
+    show: Callable[[Change], Awaitable[dict[str, Any]]],
+    status_code: int = 200,
+) -> tuple[Change | None, JSONResponse]:
+    """The change that was committed, and its answer; without a change where the first answer is given again.
+
+    `show` is called once the change is complete, in its transaction. Raises Problem.
+    """
     try:
         async with inside.database.transaction() as session:
             if not await reads.owns_agreement(session, call.principal, agreement_id):
@@ -39,16 +63,15 @@ async def run(
                     session.expunge(taken)  # it outlives the rollback
                     raise _Answered(taken)
                 await act(change)
-            view = await views.agreement(session, change.agreement, change.now)
-            answer = view.model_dump(mode="json")
-            if not await idempotency.reserve(session, call, agreement_id, 200, answer):
+            answer = await show(change)
+            if not await idempotency.reserve(session, call, agreement_id, status_code, answer):
                 raise _Answered(None)
     except Conflict as error:
         raise Problem("state_conflict", str(error)) from error
     except _Answered as first:
-        return keys.replay(keys.check_same(first.row, call) if first.row else await keys.first_answer(inside, call))
-    await telling.changed(inside, change.standing, change.delivery_ids, name, _command_id(call))
-    return JSONResponse(answer)
+        kept = keys.check_same(first.row, call) if first.row else await keys.first_answer(inside, call)
+        return None, keys.replay(kept)
+    return change, JSONResponse(answer, status_code)
 
 
 def _command_id(call: Call) -> str:

@@ -16,10 +16,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from agreements.attempts import Verdict
+from agreements.refunds import RefundOrigin, RefundStatus
 from agreements.status import AttemptStatus
 from api.services import Services
 from gateways.port import Account, BadNotification, News, NewsKind
-from store import ids, journal, merchants, standings
+from store import ids, journal, merchants, refunds, standings
 from store.journal import JournalledMessage
 from store.tables import Agreement, Attempt, Authorization, Credential, GatewayAccount, Notification, Refund
 from store.vault import VaultError
@@ -59,9 +60,12 @@ async def accept(
         await _note(inside, notification_id, status="ignored", detail="not a kind of message that concerns us")
         return
     # A message of the known providers holds one piece of news.
-    agreement_id = await _match(inside, account, notification_id, found[0])
-    if agreement_id is not None:
-        standing = await standings.current(inside.database, agreement_id)
+    row = await _match(inside, account, notification_id, found[0])
+    if row.status == "signalled" and row.refund_id is not None:
+        refund = await refunds.current(inside.database, row.refund_id)
+        await client.tell_refund_news(inside.temporal, refund, notification_id)
+    elif row.status == "signalled" and row.agreement_id is not None:
+        standing = await standings.current(inside.database, row.agreement_id)
         await client.tell_news(inside.temporal, standing, notification_id)
 
 
@@ -88,9 +92,9 @@ async def _note(inside: Services, notification_id: str, *, status: str, detail: 
         row.status, row.detail = status, detail
 
 
-async def _match(inside: Services, account: GatewayAccount, notification_id: str, news: News) -> str | None:
-    """Finds whom the news concerns and writes it down; the agreement's id if its workflow is to be told."""
-    if news.kind is NewsKind.PAYMENT:
+async def _match(inside: Services, account: GatewayAccount, notification_id: str, news: News) -> Notification:
+    """Finds whom the news concerns and writes it down; `signalled` means that a workflow is to be told."""
+    if news.kind in (NewsKind.PAYMENT, NewsKind.REFUND):
         await _answer_written(inside, account, news)
     async with inside.database.transaction() as session:
         # Repeats of one message queue here, so that exactly one of them is signalled.
@@ -101,10 +105,10 @@ async def _match(inside: Services, account: GatewayAccount, notification_id: str
         row.kind, row.dedupe_key = news.kind.value, news.dedupe_key
         if await _is_repeat(session, account, news):
             row.status = "duplicate"
-            return None
-        agreement_id, row.status = await _judge(inside, session, account, news)
-        row.agreement_id = agreement_id
-        return agreement_id if row.status == "signalled" else None
+            return row
+        row.agreement_id, row.status = await _judge(inside, session, account, news)
+        row.refund_id = await _workflow_of_refund(session, account, news)
+        return row
 
 
 async def _is_repeat(session: AsyncSession, account: GatewayAccount, news: News) -> bool:
@@ -124,9 +128,11 @@ async def _judge(
         attempt = await _attempt(session, account, news)
         return _verdict(attempt, attempt is not None and _says_nothing_new(attempt, news))
     if news.kind is NewsKind.REFUND:
-        query = select(Refund).where(Refund.request_id == news.request_id)
-        refund = (await session.exec(_of_account(query, Refund.agreement_id, account))).first()
-        return _verdict(refund, refund is not None and _refund_known(refund, news))
+        refund = await _refund(session, account, news)
+        if refund is None:
+            # Made on the provider's own portal: the payment is ours, the refund's id is not.
+            return _verdict(await _attempt_paid(session, account, news), known=False)
+        return _verdict(refund, _refund_known(refund, news))
     if news.kind is NewsKind.AUTHORIZATION_CODE:
         authorization = await _authorization(inside, session, account, news.authorization_state)
         done = authorization is not None and authorization.status == "completed"
@@ -162,25 +168,36 @@ def _says_nothing_new(attempt: Attempt, news: News) -> bool:
         return True
     if news.verdict is Verdict.DECLINED:
         return attempt.status in (AttemptStatus.FAILED, AttemptStatus.CANCELED)
+    if news.verdict is Verdict.CANCELED:
+        return attempt.status in (AttemptStatus.FAILED, AttemptStatus.CANCELED)
     # After a cancel Antom's word is that the cancel stands, whatever a late message says (gateways/antom.md §3).
     agreed = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED, AttemptStatus.CANCELED)
     return attempt.status in agreed and news.amount in (None, attempt.money)
 
 
 def _refund_known(refund: Refund, news: News) -> bool:
-    if refund.finished_at is None:
+    if refund.next_try_at is not None:
         return False
-    expected = {Verdict.SUCCEEDED: "succeeded", Verdict.DECLINED: "failed"}
-    return news.verdict in _SAYS_NOTHING or expected.get(news.verdict or Verdict.UNKNOWN) == refund.status
+    expected = {Verdict.SUCCEEDED: RefundStatus.SUCCEEDED, Verdict.DECLINED: RefundStatus.FAILED}
+    return news.verdict in _SAYS_NOTHING or expected.get(news.verdict or Verdict.UNKNOWN) is refund.status
 
 
 async def _answer_written(inside: Services, account: GatewayAccount, news: News) -> None:
     for _ in range(_ANSWER_LOOKS):
         async with inside.database.transaction() as session:
-            attempt = await _attempt(session, account, news)
-        if attempt is None or attempt.status is not AttemptStatus.SENT:
-            return
+            if not await _awaits_answer(session, account, news):
+                return
         await asyncio.sleep(_ANSWER_PAUSE)
+
+
+async def _awaits_answer(session: AsyncSession, account: GatewayAccount, news: News) -> bool:
+    if news.kind is NewsKind.PAYMENT:
+        attempt = await _attempt(session, account, news)
+        return attempt is not None and attempt.status is AttemptStatus.SENT
+    refund = await _refund(session, account, news)
+    if refund is None or refund.next_try_at is None or refund.sent_at is None:
+        return False
+    return refund.in_doubt and refund.next_try_at <= refund.sent_at  # an answer puts the next call off
 
 
 def _of_account(query: SelectOfScalar[Row], agreement_id: str, account: GatewayAccount) -> SelectOfScalar[Row]:
@@ -190,6 +207,22 @@ def _of_account(query: SelectOfScalar[Row], agreement_id: str, account: GatewayA
 
 async def _attempt(session: AsyncSession, account: GatewayAccount, news: News) -> Attempt | None:
     query = select(Attempt).where(Attempt.gateway_request_id == news.request_id)
+    return (await session.exec(_of_account(query, Attempt.agreement_id, account))).first()
+
+
+async def _refund(session: AsyncSession, account: GatewayAccount, news: News) -> Refund | None:
+    query = select(Refund).where(Refund.request_id == news.request_id)
+    return (await session.exec(_of_account(query, Refund.agreement_id, account))).first()
+
+
+async def _workflow_of_refund(session: AsyncSession, account: GatewayAccount, news: News) -> str | None:
+    """The refund the news concerns if it has a workflow of its own, else None."""
+    refund = await _refund(session, account, news) if news.kind is NewsKind.REFUND else None
+    return refund.id if refund and refund.origin is RefundOrigin.MERCHANT else None
+
+
+async def _attempt_paid(session: AsyncSession, account: GatewayAccount, news: News) -> Attempt | None:
+    query = select(Attempt).where(Attempt.payment_id == news.payment_id, col(Attempt.payment_id).is_not(None))
     return (await session.exec(_of_account(query, Attempt.agreement_id, account))).first()
 
 

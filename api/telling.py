@@ -9,8 +9,10 @@ from sqlalchemy import update
 from sqlmodel import col
 from temporalio.exceptions import TemporalError
 
+from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from api.services import Services
+from store import refunds
 from store.tables import Agreement
 from workflows import client
 from workflows.messages import Command
@@ -37,3 +39,21 @@ async def changed(
         await client.command(inside.temporal, name, command_id, standing)
     except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", agreement=standing.agreement.id, command=name.value, error=str(error))
+
+
+async def money_back(inside: Services, refund: RefundStanding) -> None:
+    """Starts a refund's workflow and notes that it runs. Never raises for Temporal's sake, like `changed`."""
+    try:
+        await client.start_refund(inside.temporal, refund)
+        await refunds.mark_started(inside.database, refund.refund_id)
+    except (TemporalError, RuntimeError) as error:
+        _log.warning("temporal_not_told", refund=refund.refund_id, error=str(error))
+
+
+async def charge_canceled(inside: Services, standing: Standing, delivery_ids: Sequence[str]) -> None:
+    """The same as `changed` where nobody waits for the workflow's word."""
+    try:
+        await client.start_deliveries(inside.temporal, delivery_ids)
+        await client.look(inside.temporal, standing)
+    except (TemporalError, RuntimeError) as error:
+        _log.warning("temporal_not_told", agreement=standing.agreement.id, error=str(error))

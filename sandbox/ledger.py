@@ -52,6 +52,12 @@ def settle(session: Session, request_id: str, kind: Kind, status: Status) -> Non
         entry.status = status
 
 
+def bounce(session: Session, request_id: str) -> None:
+    """The money of a refund did not arrive: whatever its entry said, it failed."""
+    for entry in session.scalars(select(Entry).where(Entry.request_id == request_id, Entry.kind == Kind.REFUND)):
+        entry.status = Status.FAILED
+
+
 def entries(session: Session) -> list[dict[str, object]]:
     """The whole ledger, oldest first, in the form of `GET /_sandbox/ledger`."""
     return [

@@ -18,7 +18,7 @@ from agreements.terms import Terms
 from store import clocks
 from store.merchants import Principal
 from store.pages import BadCursor, Page, cut, place
-from store.tables import Agreement, Charge, Event, TestClock, WebhookEndpoint
+from store.tables import Agreement, Charge, Event, Refund, TestClock, WebhookEndpoint
 
 _Owned = TypeVar("_Owned", Agreement, Charge, WebhookEndpoint)
 
@@ -53,6 +53,15 @@ async def find_clock(session: AsyncSession, principal: Principal, id_: str, *, l
         return None
     query = select(TestClock).where(TestClock.id == id_, TestClock.merchant_id == principal.merchant_id)
     return (await session.exec(query.with_for_update() if lock else query)).first()
+
+
+async def find_refund(session: AsyncSession, principal: Principal, id_: str) -> Refund | None:
+    """A refund of one of the merchant's charges."""
+    if not _ID.fullmatch(id_):
+        return None
+    query = select(Refund).join(Charge, col(Charge.id) == Refund.charge_id)
+    query = query.where(Charge.merchant_id == principal.merchant_id, Charge.livemode == principal.livemode)
+    return (await session.exec(query.where(Refund.id == id_))).first()
 
 
 async def agreements(

@@ -22,10 +22,19 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contract import AGREEMENTS_QUEUE, DELIVER, DELIVERIES_QUEUE, ClockInput, DeliveryInput
+from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
-from workflows.messages import AgreementStart, Command, CommandResult, agreement_workflow_id
+from workflows.messages import (
+    AgreementStart,
+    Command,
+    CommandResult,
+    RefundStart,
+    agreement_workflow_id,
+    refund_workflow_id,
+)
+from workflows.refund import RefundWorkflow
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
@@ -77,6 +86,40 @@ async def _start(client: Client, standing: Standing, **options: Any) -> None:
     )
 
 
+async def start_refund(client: Client, refund: RefundStanding) -> None:
+    """Starts the refund's workflow; harmless when it runs already, or ran and ended."""
+    with suppress(WorkflowAlreadyStartedError):
+        await _start_refund(client, refund, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE)
+
+
+async def tell_refund_news(client: Client, refund: RefundStanding, notification_id: str) -> None:
+    """Hands a journalled provider message to the refund's workflow; to a run of its own after the workflow has ended,
+    for a refund may fail long after it succeeded.
+    """
+    await _start_refund(
+        client, refund, start_signal=RefundWorkflow.provider_news.__name__, start_signal_args=[notification_id]
+    )
+
+
+async def _start_refund(client: Client, refund: RefundStanding, **options: Any) -> None:
+    await client.start_workflow(
+        RefundWorkflow.run,
+        RefundStart(refund=refund),
+        id=refund_workflow_id(refund.refund_id),
+        task_queue=AGREEMENTS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=refund.title,
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(search_attributes.MERCHANT, refund.merchant_id),
+                SearchAttributePair(search_attributes.GATEWAY, refund.gateway),
+            ]
+        ),
+        priority=Priority(fairness_key=refund.merchant_id),
+        **options,
+    )
+
+
 async def command(client: Client, name: Command, command_id: str, standing: Standing) -> None:
     """Tells the workflow of a change that is already committed on the agreement's row.
 
@@ -101,6 +144,13 @@ async def tick(client: Client, agreement_id: str, now: datetime) -> None:
     handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement_id))
     with _gone():
         await handle.signal(AgreementWorkflow.tick, now)
+
+
+async def tick_refund(client: Client, refund_id: str, now: datetime) -> None:
+    """The same for a refund."""
+    handle = client.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
+    with _gone():
+        await handle.signal(RefundWorkflow.tick, now)
 
 
 async def look(client: Client, standing: Standing) -> None:

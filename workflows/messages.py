@@ -7,12 +7,18 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 
 
 def agreement_workflow_id(agreement_id: str) -> str:
     """The only place that knows the form of an agreement's workflow id."""
     return f"agreement/{agreement_id}"
+
+
+def refund_workflow_id(refund_id: str) -> str:
+    """The only place that knows the form of a refund's workflow id."""
+    return f"refund/{refund_id}"
 
 
 class Command(StrEnum):
@@ -43,3 +49,11 @@ class AgreementStart(BaseModel):
     """The search attributes last written."""
     roll_after: int = 400
     """Events after which a run continues as new; tests make it small."""
+
+
+class RefundStart(BaseModel):
+    """What a refund's workflow starts from."""
+
+    refund: RefundStanding
+    news: list[str] = []
+    """Ids of journalled provider messages still to be settled."""

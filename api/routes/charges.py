@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-from sqlmodel import col, select
+from typing import Annotated
 
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import col, select
+from starlette.responses import JSONResponse
+
+from agreements.money import Money
 from agreements.status import ChargeStatus
-from agreements.views import ChargeView
+from agreements.views import ChargeView, RefundView
+from api import money_back
 from api import views as shown
 from api.auth import Caller
 from api.bodies import StrictRoute
+from api.idempotency import Starred
 from api.problems import not_found
 from api.routes.parameters import PAGE, Cursor, Limit, Text
 from api.services import Inside
@@ -18,6 +25,21 @@ from store import reads, views
 from store.tables import Charge, DecisionRecord
 
 router = APIRouter(prefix="/v1/charges", tags=["charges"], route_class=StrictRoute)
+
+
+class RefundBody(BaseModel):
+    """How much goes back, by default all that is left, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Money | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+
+class CancelBody(BaseModel):
+    """Nothing to say; the body may also be left out."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 @router.get("")
@@ -46,3 +68,16 @@ async def read(charge_id: str, caller: Caller, inside: Inside) -> ChargeDetail:
         query = select(DecisionRecord).where(DecisionRecord.charge_id == row.id)
         decisions = await session.exec(query.order_by(col(DecisionRecord.id)))
         return ChargeDetail(**dict(view), decisions=[shown.decision(found) for found in decisions])
+
+
+@router.post("/{charge_id}/refunds", status_code=201, response_model=RefundView)
+async def refund(charge_id: str, call: Starred, inside: Inside, body: RefundBody | None = None) -> JSONResponse:
+    """Sends back all or part of a paid charge. The answer is `pending`; an event tells the end."""
+    asked = body or RefundBody()
+    return await money_back.refund(inside, call, charge_id, asked.amount, asked.reason)
+
+
+@router.post("/{charge_id}/cancel", response_model=ChargeView)
+async def cancel(charge_id: str, call: Starred, inside: Inside, body: CancelBody | None = None) -> JSONResponse:
+    """Nobody owes it any more; a failed one is written off, a paid one is given back in full."""
+    return await money_back.cancel(inside, call, charge_id)

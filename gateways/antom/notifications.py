@@ -113,13 +113,15 @@ def _payment(message: Message) -> News | None:
         payment_id=payment_id,
         verdict=verdict,
         amount=amount,
-        decline=codes.decline(message.code) if verdict is Verdict.DECLINED else None,
+        decline=codes.decline(message.code) if verdict in (Verdict.DECLINED, Verdict.CANCELED) else None,
         reason=message.code,
     )
 
 
 def _payment_verdict(message: Message) -> Verdict:
     """Paid is PAYMENT_RESULT with S and nothing weaker; what is neither paid nor failed is worth an inquiry."""
+    if message.status == "F" and message.code == "ORDER_IS_CANCELED":
+        return Verdict.CANCELED
     if message.status == "S":
         return Verdict.SUCCEEDED
     undecided = codes.IN_PROGRESS | codes.OUTCOME_UNKNOWN

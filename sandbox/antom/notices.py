@@ -91,12 +91,19 @@ class Notices:
             wait = after + LATE if news is News.LATE else after
             self._queue(*where, body, after=wait, copies=2 if news is News.DOUBLE else 1)
 
-    def refund_result(self, session: Session, moment: Moment, refund: Refund) -> None:
-        """REFUND_RESULT."""
+    def canceled(self, session: Session, moment: Moment, payment: Payment) -> None:
+        """PAYMENT_RESULT of a payment that was paid and is canceled now; whether Antom sends one is unverified."""
+        body = _payment(payment, "PAYMENT_RESULT", "ORDER_IS_CANCELED")
+        self._queue(session, moment, payment.client_id, payment.notify_url, body)
+
+    def refund_result(self, session: Session, moment: Moment, refund: Refund, *, of_payment: str | None = None) -> None:
+        """REFUND_RESULT. `of_payment` says which payment a refund made on the portal is of; invented, since without it
+        no merchant could tell, and Antom's page does not mention refunds of the portal."""
         body = {
             "notifyType": "REFUND_RESULT",
             "result": result(refund.code),
             "refundStatus": refund.status,
+            "paymentId": of_payment,
             "refundRequestId": refund.request_id,
             "refundId": refund.refund_id,
             "refundAmount": amount(refund.currency, refund.value),

@@ -143,6 +143,15 @@ class Payments:
             paymentId=payment.payment_id, paymentRequestId=payment.request_id, cancelTime=iso(payment.cancelled)
         )
 
+    def on_portal(self, session: Session, moment: Moment, payment: Payment) -> str | None:
+        """A cancel made by hand on the provider's portal; the merchant is told. Answers why it is refused."""
+        if payment.status != "SUCCESS" or any(refund.status != "FAIL" for refund in _refunds(session, payment)):
+            return "not paid, or partly refunded"
+        session.add(_entry(payment, Kind.CANCEL, Status.SUCCEEDED, moment))
+        payment.status, payment.cancelled = "CANCELLED", moment.now
+        self.notices.canceled(session, moment, payment)
+        return None
+
     def _cancel(self, call: Call, payment: Payment) -> None:
         if payment.status == "PROCESSING":
             ledger.settle(call.session, payment.request_id, Kind.DEBIT, Status.FAILED)

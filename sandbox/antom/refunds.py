@@ -54,7 +54,9 @@ class Refunds:
         return _outcome(refund)
 
     def _record(self, call: Call, request: RefundRequest, payment: Payment, refusal: str | None) -> Refund:
-        accepted_only = refusal is None and bool(request.is_async_refund)
+        accepted_only = refusal is None and (
+            bool(request.is_async_refund) or not WALLETS[payment.wallet].refunds_at_once
+        )
         status = "FAIL" if refusal else "PROCESSING" if accepted_only else "SUCCESS"
         refund = Refund(
             refund_id=refund_number(call.session, call.moment),
@@ -76,8 +78,40 @@ class Refunds:
 
     def _settle(self, session: Session, refund_id: str, moment: Moment) -> None:
         refund = session.scalars(select(Refund).where(Refund.refund_id == refund_id)).one()
+        if refund.status != "PROCESSING":
+            return
         refund.status, refund.code, refund.done = "SUCCESS", "SUCCESS", moment.now
         ledger.settle(session, refund.request_id, Kind.REFUND, Status.SUCCEEDED)
+        self.notices.refund_result(session, moment, refund)
+
+    def on_portal(self, session: Session, moment: Moment, payment: Payment, value: int | None) -> Refund | str:
+        """A refund made by hand on the provider's portal, of `value` minor units or of what is left; or why not."""
+        value = value or payment.value - _given_back(session, payment)
+        if payment.status != "SUCCESS" or value <= 0 or _given_back(session, payment) + value > payment.value:
+            return "not paid, or less than that is left"
+        number = refund_number(session, moment)
+        refund = Refund(
+            refund_id=number,
+            client_id=payment.client_id,
+            request_id=f"portal{number}",
+            payment_id=payment.payment_id,
+            currency=payment.currency,
+            value=value,
+            notify_url=payment.notify_url,
+            clock=moment.clock,
+            created=moment.now,
+            status="SUCCESS",
+            code="SUCCESS",
+            done=moment.now,
+        )
+        session.add_all([refund, _entry(refund, payment, moment)])
+        self.notices.refund_result(session, moment, refund, of_payment=payment.payment_id)
+        return refund
+
+    def bounce(self, session: Session, moment: Moment, refund: Refund) -> None:
+        """A refund that was done or under way fails after all, and the merchant is told (gateways/antom.md §3.7)."""
+        refund.status, refund.code, refund.done = "FAIL", "PROCESS_FAIL", None
+        ledger.bounce(session, refund.request_id)
         self.notices.refund_result(session, moment, refund)
 
     def inquire(self, call: Call, request: RefundKey) -> Answer:

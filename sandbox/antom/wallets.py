@@ -25,12 +25,19 @@ class Wallet:
     refund_window: timedelta = timedelta(days=365)
     multiple: int = 1
     """Amounts are multiples of this many minor units."""
+    refunds_at_once: bool = True
+    """Wallets refund at once; of what is no wallet a refund is only accepted at first (gateways/antom.md §3.7)."""
 
 
 def _lasting(
-    name: str, label: str, currency: str, minimum: int = 1, refund_window: timedelta = timedelta(days=365)
+    name: str,
+    label: str,
+    currency: str,
+    minimum: int = 1,
+    refund_window: timedelta = timedelta(days=365),
+    refunds_at_once: bool = False,
 ) -> Wallet:
-    return Wallet(name, label, currency, minimum, LONG_LIVED, None, refund_window)
+    return Wallet(name, label, currency, minimum, LONG_LIVED, None, refund_window, refunds_at_once=refunds_at_once)
 
 
 WALLETS = {
@@ -55,7 +62,7 @@ WALLETS = {
         Wallet("TNG", "Touch'n Go eWallet", "MYR", 5),
         Wallet("TOSSPAY", "Toss Pay", "KRW"),
         Wallet("TRUEMONEY", "TrueMoney", "THB", 100),
-        _lasting("ZALOPAY", "ZaloPay", "VND", 1_000, timedelta(days=180)),
+        _lasting("ZALOPAY", "ZaloPay", "VND", 1_000, timedelta(days=180), refunds_at_once=True),
         _lasting("DIRECT_DEBIT_KRUNGTHAIBANK", "Krungthai Bank", "THB"),
         _lasting("DIRECT_DEBIT_SIAMCOMMERCIALBANK", "Siam Commercial Bank", "THB"),
         _lasting("DIRECTDEBIT_YAPILY", "Open banking by Yapily", "GBP"),

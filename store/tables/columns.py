@@ -43,9 +43,9 @@ def optional_instant(**options: Any) -> Any:
     return Field(default=None, sa_type=Instant, nullable=True, **options)
 
 
-def created_at() -> Any:
+def created_at(**options: Any) -> Any:
     """When the row was written, in real time."""
-    return Field(default_factory=utcnow, sa_type=Instant)
+    return Field(default_factory=utcnow, sa_type=Instant, **options)
 
 
 def document(**options: Any) -> Any:

@@ -98,6 +98,8 @@ class Notification(SQLModel, table=True):
     kind: str | None = None
     dedupe_key: str | None = None
     agreement_id: str | None = Field(default=None, foreign_key="agreements.id")
+    refund_id: str | None = None
+    """Set where it concerns a refund that has a workflow of its own."""
     detail: str | None = None
     created_at: datetime = created_at()
 

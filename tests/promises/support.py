@@ -22,7 +22,7 @@ from agreements.standing import Standing
 from cli.audit import differences
 from gateways import http
 from gateways.antom.connector import Antom
-from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, ReversalAnswer, TokenAnswer
+from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, RefundRequest, ReversalAnswer, TokenAnswer
 from store.tables import Agreement, Attempt, Charge, TestClock
 from tests.support.house import House, Shop
 from workflows.messages import agreement_workflow_id
@@ -125,6 +125,7 @@ class Watched(Antom):
         self.requests: list[tuple[Account, ChargeRequest, Call]] = []
         self.before: Callable[[], Awaitable[None]] | None = None
         self.after: Callable[[], Awaitable[None]] | None = None
+        self.after_refund: Callable[[], Awaitable[None]] | None = None
 
     async def charge(self, account: Account, request: ChargeRequest, call: Call) -> ChargeAnswer:
         self.calls.append("charge")
@@ -148,6 +149,17 @@ class Watched(Antom):
     async def cancel(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
         self.calls.append("cancel")
         return await super().cancel(account, request_id, call)
+
+    async def refund(self, account: Account, request: RefundRequest, call: Call) -> ReversalAnswer:
+        self.calls.append("refund")
+        answer = await super().refund(account, request, call)
+        if self.after_refund:
+            await self.after_refund()
+        return answer
+
+    async def inquire_refund(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+        self.calls.append("inquire_refund")
+        return await super().inquire_refund(account, request_id, call)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.sweep import Reach, Sweeps
 from activities.workbench import Workbench
+from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from store import ids
 from store.changes import change
@@ -69,11 +70,19 @@ class Told:
     async def advance(self, clock: str) -> None:
         self.clocks.append(clock)
 
+    async def start_refund(self, refund: RefundStanding) -> None:
+        self.started.append(refund.refund_id)
+
+    async def tell_refund_news(self, refund: RefundStanding, notification: str) -> None:
+        self.news.append(notification)
+
     async def deliver(self, delivery_ids: Sequence[str]) -> None:
         self.deliveries += delivery_ids
 
     async def sweep(self, house: House, left_behind: timedelta = AT_ONCE) -> None:
-        told = Reach(self.start, self.tell, self.look, self.deliver, self.advance)
+        told = Reach(
+            self.start, self.tell, self.look, self.deliver, self.advance, self.start_refund, self.tell_refund_news
+        )
         await ActivityEnvironment().run(Sweeps(house.database, told, left_behind).sweep)
 
 

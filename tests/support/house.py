@@ -148,7 +148,9 @@ class Shop:
     async def ledger(self, agreement: str) -> list[dict[str, Any]]:
         """Every movement of money the provider saw for an agreement, oldest first."""
         answer = await self.house.outside.get(f"{self.house.sandbox_url}/_sandbox/ledger")
-        return [row for row in answer.json()["data"] if agreement in row["request_id"]]
+        return [
+            row for row in answer.json()["data"] if agreement in f"{row['request_id']} {row['merchant_reference']}"
+        ]
 
 
 def agreement_body(clock: str | None, **changes: Any) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""What a merchant's staff does by hand on Antom's portal, and what a bank does later: calls under `/_sandbox/`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from sandbox import clocks
+from sandbox.agenda import Agenda
+from sandbox.antom.payments import Payments
+from sandbox.antom.refunds import Refunds
+from sandbox.antom.state import Payment, Refund
+from sandbox.database import Database
+from sandbox.notifier import NOTIFY, Notification
+
+
+class PortalRefund(BaseModel):
+    """How much to refund, in minor units; by default what is left."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: Annotated[int, Field(gt=0)] | None = None
+
+
+def portal_router(database: Database, agenda: Agenda, payments: Payments, refunds: Refunds) -> APIRouter:
+    """`/_sandbox/payments`, `/_sandbox/refunds` and what was told of them; `request_id` is the merchant's."""
+    router = APIRouter(prefix="/_sandbox")
+
+    @router.post("/payments/{request_id}/refund")
+    async def refund(request_id: str, body: PortalRefund | None = None) -> dict[str, object]:
+        with database.begin() as session:
+            payment = _payment(session, request_id)
+            made = refunds.on_portal(
+                session, clocks.read(session, payment.clock), payment, body.value if body else None
+            )
+            if isinstance(made, str):
+                raise HTTPException(409, made)
+            shown: dict[str, object] = {"request_id": made.request_id, "value": made.value}
+        agenda.wake()
+        return shown
+
+    @router.post("/payments/{request_id}/cancel")
+    async def cancel(request_id: str) -> dict[str, object]:
+        with database.begin() as session:
+            payment = _payment(session, request_id)
+            if refusal := payments.on_portal(session, clocks.read(session, payment.clock), payment):
+                raise HTTPException(409, refusal)
+        agenda.wake()
+        return {"request_id": request_id}
+
+    @router.post("/refunds/{request_id}/fail")
+    async def fail(request_id: str) -> dict[str, object]:
+        """The refund's money did not arrive."""
+        with database.begin() as session:
+            refund = session.scalar(select(Refund).where(Refund.request_id == request_id))
+            if refund is None:
+                raise HTTPException(404, "no such refund")
+            refunds.bounce(session, clocks.read(session, refund.clock), refund)
+        agenda.wake()
+        return {"request_id": request_id}
+
+    @router.post("/notifications/{number}/resend")
+    async def resend(number: int) -> dict[str, object]:
+        """Sends a notification once more, whether or not it was acknowledged."""
+        with database.begin() as session:
+            message = session.get(Notification, number)
+            if message is None:
+                raise HTTPException(404, "no such notification")
+            agenda.plan(session, clocks.read(session, message.clock), NOTIFY, str(number))
+        return {"id": number}
+
+    return router
+
+
+def _payment(session: Session, request_id: str) -> Payment:
+    payment = session.scalar(select(Payment).where(Payment.request_id == request_id))
+    if payment is None:
+        raise HTTPException(404, "no such payment")
+    return payment

@@ -1,0 +1,47 @@
+"""Canceling a charge: one not collected yet is owed by nobody any more; a paid one is given back in full."""
+
+from __future__ import annotations
+
+from sqlmodel import col, select
+
+from agreements.attempts import UNFINISHED
+from agreements.refunds import REFUNDABLE
+from agreements.status import ChargeStatus
+from store import cycles, lifecycle, refunds
+from store.changes import Change
+from store.lifecycle import Conflict
+from store.tables import Attempt, Charge, Refund
+
+_NOT_COLLECTED = (
+    ChargeStatus.SCHEDULED,
+    ChargeStatus.RETRYING,
+    ChargeStatus.ACTION_REQUIRED,
+    ChargeStatus.FAILED,
+)
+
+
+async def cancel(change: Change, charge_id: str) -> Refund | None:
+    """Cancels a charge; the refund by which a paid one goes back. A failed one is written off.
+
+    Raises Conflict where nothing is left to cancel, and while an attempt is in flight: its end decides what there is to
+    cancel.
+    """
+    charge = await refunds.locked(change, charge_id)
+    if charge.status in REFUNDABLE:
+        return await refunds.give_back(change, charge)
+    if await _in_flight(change, charge):
+        raise Conflict("an attempt is in flight: cancel the charge once it is known whether it was paid")
+    if charge.status not in _NOT_COLLECTED:
+        raise Conflict(f"a charge that is {charge.status} cannot be canceled")
+    if charge.cycle is not None and charge.cycle == await cycles.last_written(change) and not change.agreement.ended:
+        await cycles.write_next(change, charge.cycle + 1)
+    await cycles.drop_prepared(change, charge)
+    charge.canceled_at = change.now
+    lifecycle.cancel_charge(change, charge)
+    await lifecycle.complete_if_finished(change)
+    return None
+
+
+async def _in_flight(change: Change, charge: Charge) -> bool:
+    query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
+    return (await change.session.exec(query.limit(1))).first() is not None

@@ -1,0 +1,114 @@
+"""The life of a refund a merchant asked for. It may outlive its agreement by months.
+
+PostgreSQL decides and holds the truth; this workflow keeps the time and has one call made after the other, until the
+refund has succeeded or failed. A message that comes after that is settled by another run.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contract import REFUND, REFUND_NEWS, RefundInput, RefundNewsInput, gateway_queue
+    from agreements.refunds import RefundStanding, RefundStatus
+    from workflows.messages import RefundStart
+
+# One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
+_CALL = timedelta(seconds=30)
+_HEARTBEAT = timedelta(seconds=10)
+_UNTIL_IT_WORKS = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
+)
+
+
+@workflow.defn
+class RefundWorkflow:
+    """One per refund. Looks become daily, so that even a long outage of the provider leaves the history short."""
+
+    @workflow.init
+    def __init__(self, start: RefundStart) -> None:
+        self._refund = start.refund
+        self._clock = start.refund.as_of
+        self._news = list(start.news)
+
+    @workflow.run
+    async def run(self, start: RefundStart) -> RefundStatus:
+        """Answers how the refund ended."""
+        while self._news or self._refund.next_at is not None:
+            if self._news:
+                await self._settle(self._news[0])
+            elif self._refund.next_at is not None and self._refund.next_at <= self._now():
+                await self._perform()
+            else:
+                await self._rest()
+        return self._refund.status
+
+    async def _perform(self) -> None:
+        refund = self._refund
+        await self._do(
+            REFUND,
+            RefundInput(agreement_id=refund.agreement_id, refund_id=refund.refund_id, at=self._now()),
+            refund.title,
+        )
+
+    async def _settle(self, notification_id: str) -> None:
+        news = RefundNewsInput(
+            agreement_id=self._refund.agreement_id,
+            refund_id=self._refund.refund_id,
+            at=self._now(),
+            notification_id=notification_id,
+        )
+        await self._do(REFUND_NEWS, news, "settle news from the provider")
+        self._news.remove(notification_id)
+
+    async def _do(self, activity: str, argument: RefundInput, summary: str) -> None:
+        refund = await workflow.execute_activity(
+            activity,
+            argument,
+            result_type=RefundStanding,
+            task_queue=gateway_queue(self._refund.gateway),
+            start_to_close_timeout=_CALL,
+            heartbeat_timeout=_HEARTBEAT,
+            retry_policy=_UNTIL_IT_WORKS,
+            summary=summary,
+            priority=Priority(fairness_key=self._refund.merchant_id),
+        )
+        self._refund = refund
+        self._clock = max(self._clock, refund.as_of)
+
+    async def _rest(self) -> None:
+        """Waits for the next look or for news. A test clock stands still, so only its tick can end the wait."""
+        due_at, clock = self._refund.next_at, self._clock
+        wait = None if due_at is None or self._on_test_clock else due_at - self._now()
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self._news) or self._clock > clock, timeout=wait, timeout_summary="ask the provider again"
+            )
+        except TimeoutError:
+            return
+
+    @workflow.signal
+    def provider_news(self, notification_id: str) -> None:
+        """The provider said something about the refund; it is in the journal."""
+        if notification_id not in self._news:
+            self._news.append(notification_id)
+
+    @workflow.signal
+    def tick(self, now: datetime) -> None:
+        """The agreement's test clock has moved."""
+        self._clock = max(self._clock, now)
+
+    @workflow.query
+    def snapshot(self) -> RefundStanding:
+        """What the workflow goes by, for operators."""
+        return self._refund
+
+    @property
+    def _on_test_clock(self) -> bool:
+        return self._refund.test_clock_id is not None
+
+    def _now(self) -> datetime:
+        return self._clock if self._on_test_clock else workflow.now()
