@@ -36,6 +36,7 @@ from store.database import Database
 from store.vault import Vault
 from workflows import client as workflows
 from workflows.agreement import AgreementWorkflow
+from workflows.refund import RefundWorkflow
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
@@ -61,13 +62,18 @@ def workers(parts: Parts) -> list[Worker]:
     """One worker per task queue: workflows, webhooks, and one for each provider."""
     start_deliveries = partial(workflows.start_deliveries, parts.temporal)
     deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.http)
-    clocks = TestClocks(parts.database, parts.http, partial(workflows.tick, parts.temporal))
+    clocks = TestClocks(
+        parts.database,
+        parts.http,
+        partial(workflows.tick, parts.temporal),
+        partial(workflows.tick_refund, parts.temporal),
+    )
     bench = Workbench(parts.settings, parts.database, parts.vault, parts.gateways, start_deliveries)
     return [
         Worker(
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
-            workflows=[AgreementWorkflow, TestClockWorkflow, SweeperWorkflow],
+            workflows=[AgreementWorkflow, RefundWorkflow, TestClockWorkflow, SweeperWorkflow],
             activities=[clocks.advance_clock, Sweeps(parts.database, reach(parts.temporal)).sweep],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
@@ -98,21 +104,27 @@ def reach(temporal: Client) -> Reach:
         look=partial(workflows.look, temporal),
         start_deliveries=partial(workflows.start_deliveries, temporal),
         advance_clock=partial(workflows.advance_clock, temporal),
+        start_refund=partial(workflows.start_refund, temporal),
+        tell_refund_news=partial(workflows.tell_refund_news, temporal),
     )
 
 
 def _steps(bench: Workbench) -> list[Callable[..., Any]]:
     authorizations, charges, credentials = Authorizations(bench), Charges(bench), Credentials(bench)
+    reversals, news = Reversals(bench), ProviderNews(bench)
     return [
         authorizations.authorize,
         authorizations.expire_authorization,
         charges.charge,
         charges.inquire,
+        charges.lapse,
         credentials.refresh,
         credentials.revoke_at_provider,
-        Reversals(bench).reverse,
+        reversals.reverse,
+        reversals.refund,
         Endings(bench).expire,
-        ProviderNews(bench).settle_news,
+        news.settle_news,
+        news.settle_refund_news,
     ]
 
 

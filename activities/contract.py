@@ -13,6 +13,8 @@ AGREEMENTS_QUEUE = "agreements"
 DELIVERIES_QUEUE = "deliveries"
 
 NEWS = "settle_news"
+REFUND = "refund"
+REFUND_NEWS = "settle_refund_news"
 ADVANCE_CLOCK = "advance_clock"
 SWEEP = "sweep"
 DELIVER = "deliver"
@@ -26,6 +28,7 @@ STEPS: dict[StepKind, str] = {
     StepKind.AUTHORIZE: "authorize",
     StepKind.REFRESH: "refresh",
     StepKind.CHARGE: "charge",
+    StepKind.LAPSE: "lapse",
 }
 """Every step of the agenda is one activity of this name; all take StepInput and answer a Standing."""
 
@@ -54,6 +57,20 @@ class NewsInput(_Frozen):
     agreement_id: str
     notification_id: str
     at: datetime
+
+
+class RefundInput(_Frozen):
+    """A refund and its agreement, and the instant for which its next call was due (UTC)."""
+
+    agreement_id: str
+    refund_id: str
+    at: datetime
+
+
+class RefundNewsInput(RefundInput):
+    """A journalled message of the provider that concerns this refund."""
+
+    notification_id: str
 
 
 class DeliveryInput(_Frozen):

@@ -7,16 +7,17 @@ from contextlib import suppress
 from sqlmodel import select
 from temporalio import activity
 
-from activities import outcomes, reversals
+from activities import outcomes, refund_news
 from activities.authorizations import grant
-from activities.contract import NEWS, NewsInput
+from activities.contract import NEWS, REFUND_NEWS, NewsInput, RefundNewsInput
 from activities.workbench import Workbench
 from agreements.attempts import Verdict
+from agreements.refunds import RefundStanding
 from agreements.standing import Standing
-from gateways.port import BadNotification, ChargeAnswer, News, NewsKind, ReversalAnswer, Token
-from store import lifecycle
+from gateways.port import BadNotification, ChargeAnswer, News, NewsKind, Token
+from store import lifecycle, refunds
 from store.changes import Change
-from store.tables import Attempt, Authorization, Credential, Notification, Refund
+from store.tables import Attempt, Authorization, Credential, Notification
 
 
 class ProviderNews:
@@ -34,6 +35,14 @@ class ProviderNews:
                 await self._settle(change, journalled)
         return change.standing
 
+    @activity.defn(name=REFUND_NEWS)
+    async def settle_refund_news(self, news: RefundNewsInput) -> RefundStanding:
+        """The same for the workflow of a refund that the message concerns."""
+        await self.settle_news(
+            NewsInput(agreement_id=news.agreement_id, notification_id=news.notification_id, at=news.at)
+        )
+        return await refunds.current(self._bench.database, news.refund_id)
+
     async def _settle(self, change: Change, journalled: Notification) -> None:
         try:
             found = self._bench.news(change.agreement.gateway, await self._bench.account(change), journalled)
@@ -47,15 +56,32 @@ class ProviderNews:
 
     async def _apply(self, change: Change, news: News, journalled: Notification) -> None:
         if news.kind is NewsKind.PAYMENT:
-            await _payment(change, news)
+            await self._payment(change, news)
         elif news.kind is NewsKind.REFUND:
-            await _refund(change, news)
+            await refund_news.refunded(change, news)
         elif news.kind is NewsKind.AUTHORIZATION_CODE:
             await self._code(change, news, journalled)
         elif news.kind is NewsKind.TOKEN_CREATED:
             await self._token(change, news)
         else:
             await self._canceled(change, news)
+
+    async def _payment(self, change: Change, news: News) -> None:
+        query = select(Attempt).where(
+            Attempt.agreement_id == change.agreement.id, Attempt.gateway_request_id == news.request_id
+        )
+        attempt = (await change.session.exec(query)).one()
+        if refund_news.undoes(attempt, news):
+            await refund_news.canceled(change, attempt)
+            return
+        answer = ChargeAnswer(
+            verdict=news.verdict or Verdict.UNKNOWN,
+            payment_id=news.payment_id,
+            decline=news.decline,
+            amount=news.amount,
+            evidence=f"notified_{news.reason or ''}".rstrip("_"),
+        )
+        await outcomes.record(change, attempt, answer, self._bench.gateway(change).traits.queries)
 
     async def _code(self, change: Change, news: News, journalled: Notification) -> None:
         """The customer agreed. The same code comes by redirect and by notification; the first one is used."""
@@ -85,24 +111,3 @@ class ProviderNews:
             Authorization.state_hash == self._bench.vault.fingerprint(news.authorization_state),
         )
         return (await change.session.exec(query)).first()
-
-
-async def _payment(change: Change, news: News) -> None:
-    query = select(Attempt).where(
-        Attempt.agreement_id == change.agreement.id, Attempt.gateway_request_id == news.request_id
-    )
-    attempt = (await change.session.exec(query)).one()
-    answer = ChargeAnswer(
-        verdict=news.verdict or Verdict.UNKNOWN,
-        payment_id=news.payment_id,
-        decline=news.decline,
-        amount=news.amount,
-        evidence=f"notified_{news.reason or ''}".rstrip("_"),
-    )
-    await outcomes.record(change, attempt, answer)
-
-
-async def _refund(change: Change, news: News) -> None:
-    query = select(Refund).where(Refund.agreement_id == change.agreement.id, Refund.request_id == news.request_id)
-    refund = (await change.session.exec(query)).one()
-    await reversals.record(change, refund, ReversalAnswer(news.verdict or Verdict.UNKNOWN, decline=news.decline))

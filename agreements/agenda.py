@@ -26,6 +26,8 @@ class StepKind(IntEnum):
     REFRESH = 7
     """Before any charge, so that a charge never uses a token that is about to be replaced."""
     CHARGE = 8
+    LAPSE = 9
+    """The customer did not act in time."""
 
 
 class Step(BaseModel):
@@ -50,8 +52,26 @@ def next_step(standing: Standing, now: datetime) -> Step | None:
 
 
 def _steps(standing: Standing) -> Iterator[Step]:
-    if standing.revoke_at:
-        yield Step(kind=StepKind.REVOKE, due_at=standing.revoke_at, title="revoke at the provider")
+    yield from _consent(standing)
+    yield from _found_out_and_given_back(standing)
+    if standing.stop is Stop.NONE:
+        yield from _collecting(standing)
+
+
+def _consent(standing: Standing) -> Iterator[Step]:
+    dates = (
+        (StepKind.REVOKE, standing.revoke_at, "revoke at the provider"),
+        (StepKind.EXPIRE, standing.expires_at, "the agreement expires"),
+        (StepKind.EXPIRE_AUTHORIZATION, standing.authorization_expires_at, "the customer's authorization runs out"),
+        (StepKind.AUTHORIZE, standing.authorize_at, "ask for the customer's authorization"),
+        (StepKind.REFRESH, standing.refresh_at, "refresh the payment token"),
+    )
+    for kind, at, title in dates:
+        if at is not None:
+            yield Step(kind=kind, due_at=at, title=title)
+
+
+def _found_out_and_given_back(standing: Standing) -> Iterator[Step]:
     for attempt in standing.unfinished:
         yield Step(
             kind=StepKind.INQUIRE,
@@ -67,27 +87,25 @@ def _steps(standing: Standing) -> Iterator[Step]:
             subject=reversal.refund_id,
             title=f"give back {reversal.amount}",
         )
-    if standing.authorize_at:
-        yield Step(kind=StepKind.AUTHORIZE, due_at=standing.authorize_at, title="ask for the customer's authorization")
-    if standing.authorization_expires_at:
+
+
+def _collecting(standing: Standing) -> Iterator[Step]:
+    for charge in standing.charges:
+        because = f" ({charge.rule})" if charge.rule else ""
         yield Step(
-            kind=StepKind.EXPIRE_AUTHORIZATION,
-            due_at=standing.authorization_expires_at,
-            title="the customer's authorization runs out",
+            kind=StepKind.CHARGE,
+            due_at=charge.at,
+            subject=charge.charge_id,
+            attempt=charge.attempt,
+            title=f"charge {_cycle(charge.cycle)}, attempt {charge.attempt}: {charge.amount}{because}",
         )
-    if standing.expires_at:
-        yield Step(kind=StepKind.EXPIRE, due_at=standing.expires_at, title="the agreement expires")
-    if standing.refresh_at:
-        yield Step(kind=StepKind.REFRESH, due_at=standing.refresh_at, title="refresh the payment token")
-    if standing.stop is Stop.NONE:
-        for charge in standing.charges:
-            yield Step(
-                kind=StepKind.CHARGE,
-                due_at=charge.at,
-                subject=charge.charge_id,
-                attempt=charge.attempt,
-                title=f"charge {_cycle(charge.cycle)}, attempt {charge.attempt}: {charge.amount}",
-            )
+    for deadline in standing.deadlines:
+        yield Step(
+            kind=StepKind.LAPSE,
+            due_at=deadline.at,
+            subject=deadline.charge_id,
+            title=f"give up {_cycle(deadline.cycle)} unless the customer has acted",
+        )
 
 
 def _cycle(cycle: int | None) -> str:

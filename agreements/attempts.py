@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
+from agreements.declines import Decline
+from agreements.money import Money
 from agreements.status import AttemptStatus
 
 
@@ -19,6 +22,21 @@ class Verdict(StrEnum):
     """The provider answered that it never saw the request."""
     UNKNOWN = "unknown"
     """No trustworthy answer: anything may have happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeAnswer:
+    """`payment_id` is the provider's handle, where it gave one; `decline` with DECLINED.
+
+    `amount` is the amount the provider says it debited, to be compared with ours. `evidence` is the provider's code or
+    the reason nothing is known (`timeout`, `http_500`, `bad_signature`, ...), without personal data.
+    """
+
+    verdict: Verdict
+    payment_id: str | None = None
+    decline: Decline | None = None
+    amount: Money | None = None
+    evidence: str = ""
 
 
 class Finding(StrEnum):

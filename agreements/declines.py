@@ -30,12 +30,18 @@ class DeclineCategory(StrEnum):
 
 
 class Decline(BaseModel):
-    """A refused debit as merchants see it. `raw_code` is the provider's own; `message` carries no personal data."""
+    """A refused debit as merchants see it. `raw_code` is the provider's own; `message` carries no personal data.
+
+    `network_code` is the card issuer's response code (ISO 8583, two characters) and `network_advice` the network's
+    advice code (Mastercard's 01-43), where the provider passes them on.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     category: DeclineCategory
     code: str
     raw_code: str | None = None
+    network_code: str | None = None
+    """The card network's own response code (ISO 8583), where the provider passes it on."""
     network_advice: str | None = None
     message: str | None = None

@@ -32,6 +32,13 @@ def refusal(terms: Terms, amount: Money, cycle: int | None, now: datetime) -> st
     return None
 
 
+def may_carry(terms: Terms, unpaid: Money, coming: int | None) -> bool:
+    """Whether a cycle of `coming` minor units may take an unpaid amount in: variable amounts only, up to the cap."""
+    variable = terms.amount_variability is AmountVariability.VARIABLE
+    cap = terms.max_amount_per_cycle
+    return variable and coming is not None and (cap is None or unpaid.value + coming <= cap)
+
+
 def catch_up_at(terms: Terms, last_success: datetime | None, now: datetime) -> datetime:
     """When a missed cycle may be collected: now, or the minimum gap after the last success."""
     if last_success is None or terms.cycle_interval_days is None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cache
+
+from agreements.guarantees import AT_ANY_TIME, QueryLimits
 
 LOOKS = (
     timedelta(seconds=5),
@@ -15,30 +18,45 @@ LOOKS = (
     timedelta(hours=3),
     timedelta(hours=6),
     timedelta(hours=12),
-    timedelta(hours=24),
+    *(timedelta(days=day) for day in range(1, 8)),
 )
-"""Offsets from the moment the outcome became unknown (payment-rules §4 point 4); after the last one, daily."""
+"""Offsets from the moment the debit was sent (payment-rules §4 point 4)."""
 
-_DAILY = timedelta(days=1)
+GIVES_UP_AFTER = timedelta(days=7)
+"""What is still unknown then is a person's to find out (payment-rules §4 points 4 and 6)."""
 
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(hours=6)
 _GROWTH = 3
+_DAY = timedelta(days=1)
 
 
-def next_look(sent_at: datetime, looks: int, now: datetime) -> datetime:
-    """When to inquire next about a payment unknown since `sent_at`, after `looks` inquiries; always later than `now`.
+def next_look(sent_at: datetime, looks: int, now: datetime, limits: QueryLimits = AT_ANY_TIME) -> datetime | None:
+    """When to inquire next about a payment unknown since `sent_at`, after `looks` inquiries; None: a person has to.
 
-    Looks the plan wanted during an outage are not made up for one by one: one was just made. If none was made yet the
-    first comes at its short distance from `now`. The provider's own query limits are the caller's to apply.
+    Always later than `now` and within the provider's limits. Looks the plan wanted during an outage are not made up for
+    one by one: one was just made. If none was made yet the first comes at its short distance from `now`.
     """
-    plan = _offset(looks)
-    while sent_at + plan <= now:
-        if looks == 0:
-            return now + LOOKS[0]
-        looks += 1
-        plan = _offset(looks)
-    return sent_at + plan
+    plan = _plan(limits)
+    if looks == 0:
+        return max(sent_at + plan[0], now + LOOKS[0])
+    earliest = now + limits.apart
+    coming = (sent_at + offset for offset in plan)
+    return next((at for at in coming if at > now and at >= earliest), None)
+
+
+@cache
+def _plan(limits: QueryLimits) -> tuple[timedelta, ...]:
+    """LOOKS clipped to what the provider allows: not too early, not too close, not too many in any 24 hours."""
+    plan: list[timedelta] = []
+    for wanted in LOOKS:
+        at = max(wanted, limits.first_after)
+        if limits.per_day is not None and len(plan) >= limits.per_day:
+            at = max(at, plan[-limits.per_day] + _DAY)
+        apart_enough = not plan or at - plan[-1] >= max(limits.apart, timedelta(seconds=1))
+        if apart_enough and at <= GIVES_UP_AFTER:
+            plan.append(at)
+    return tuple(plan)
 
 
 def next_try(tries: int, now: datetime) -> datetime:
@@ -52,8 +70,3 @@ def next_try(tries: int, now: datetime) -> datetime:
         if wait == LONGEST_WAIT:
             break
     return now + wait
-
-
-def _offset(looks: int) -> timedelta:
-    beyond = looks - len(LOOKS) + 1
-    return LOOKS[looks] if beyond <= 0 else LOOKS[-1] + beyond * _DAILY

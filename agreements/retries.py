@@ -1,28 +1,33 @@
 """What follows a decline: another attempt and when, or who has to act.
 
-Sources: payment-rules §2.1 (card schemes), gateways/antom.md §8 (wallets). `docs/retries.md` is the policy as a table.
+The rules are data: policies in `agreements/policies.py`, schemes, rails and pay days in `agreements/rulebook/`. This is
+the one place that weighs them against each other (payment-rules §2 and §3.2).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
 from agreements import schedule
+from agreements.budgets import Spent, used_up
 from agreements.declines import Decline, DeclineCategory
-from agreements.terms import Terms
-
-RULEBOOK_VERSION = "2026-11.1"
+from agreements.policies import PayDay, RetryPolicy
+from agreements.rulebook import NetworkAction, NetworkRule, Rulebook
+from agreements.schedule import Plan
 
 
 class Action(StrEnum):
     RETRY = "retry"
     GIVE_UP = "give_up"
     NEEDS_CUSTOMER = "needs_customer"
-    """Only the payer can help: another credential, or an authentication."""
+    """Only the payer can help, by authenticating: the credential itself is sound."""
+    NEEDS_NEW_CARD = "needs_new_card"
+    """Nothing can be collected with this credential any more."""
     REVOKE = "revoke"
     """The payer withdrew the agreement."""
     OPERATOR = "operator"
@@ -30,84 +35,53 @@ class Action(StrEnum):
 
 
 class Decision(BaseModel):
-    """What was decided, and everything it was decided from. `at` is the next attempt's instant (UTC) with `retry` only.
+    """What was decided, and everything it was decided from.
 
-    `rule` names the rule that had the last word. `budget_left` is how many attempts the policy allows after this
-    decline, the one decided on included; 0 where no attempt may follow by itself. `inputs` are the facts it rests on.
+    `at` is the next attempt's instant (UTC) with `retry` only, `act_by` the customer's deadline where the customer must
+    act. `rule` names the rule that had the last word. `budget_left` is how many attempts policy and schemes allow after
+    this decline, the one decided on included; 0 where no attempt may follow by itself. `inputs` are what it rests on.
     """
 
     model_config = ConfigDict(frozen=True)
 
     action: Action
     at: datetime | None = None
+    act_by: datetime | None = None
     rule: str
     rulebook_version: str
     budget_left: int
     inputs: dict[str, str | int | None]
 
 
-class Ladder(BaseModel):
-    """How long to wait after the first, second, ... decline of one category. After the last wait nothing follows.
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A declined attempt with everything a decision about it looks at.
 
-    `waits` count from the decline. `local_days` instead name the agreement's debit time so many local days later:
-    a daily limit is free again on the next day, not 24 hours later.
+    `earlier` are the charge's earlier declines: each category climbs its own ladder. `window_start` is where the
+    policy's window starts: the due instant, or the first attempt's where that one came later. `next_due_at` is the next
+    cycle's due instant, None after the last. `refreshable`: the token can be refreshed now. `network` is the card's
+    scheme, None for a wallet; `spent` its budgets with this decline counted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    plan: Plan
+    gateway: str
+    decline: Decline
+    attempt: int
+    earlier: Sequence[Decline]
+    window_start: datetime
+    next_due_at: datetime | None
+    refreshable: bool
+    network: str | None
+    spent: Sequence[Spent]
+    region: str | None
 
-    rule: str
-    waits: tuple[timedelta, ...] = ()
-    local_days: tuple[int, ...] = ()
-
-    @property
-    def steps(self) -> int:
-        return len(self.waits) + len(self.local_days)
-
-    def at(self, step: int, now: datetime, terms: Terms) -> datetime:
-        """The instant of the attempt after the `step`-th decline (from 1)."""
-        if self.local_days:
-            day = schedule.today(terms.timezone, now) + timedelta(days=self.local_days[step - 1])
-            return schedule.local_instant(day, terms.debit_time, terms.timezone)
-        return now + self.waits[step - 1]
-
-
-class RetryPolicy(BaseModel):
-    """Ladders per category under two ceilings: attempts per charge, and time since the charge was due."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    max_attempts: int
-    window: timedelta
-    ladders: Mapping[DeclineCategory, Ladder]
-
-
-def _hours(*counts: float) -> tuple[timedelta, ...]:
-    return tuple(timedelta(hours=count) for count in counts)
-
-
-STANDARD = RetryPolicy(
-    name="standard",
-    max_attempts=7,
-    window=timedelta(days=14),
-    ladders={
-        DeclineCategory.INSUFFICIENT_FUNDS: Ladder(rule="insufficient_funds_ladder", waits=_hours(24, 72, 120)),
-        DeclineCategory.LIMIT_EXCEEDED: Ladder(rule="limit_next_local_day", local_days=(1, 2, 4)),
-        DeclineCategory.DO_NOT_HONOR: Ladder(rule="do_not_honor_growing", waits=_hours(24, 48, 96)),
-        DeclineCategory.ISSUER_UNAVAILABLE: Ladder(
-            rule="issuer_unavailable_backoff", waits=_hours(0.25, 1, 6, 24, 48, 72)
-        ),
-    },
-)
-
-POLICIES: Mapping[str, RetryPolicy] = {STANDARD.name: STANDARD}
 
 # Categories no waiting heals, whatever the policy.
-_FINAL: Mapping[DeclineCategory, tuple[Action, str]] = {
-    DeclineCategory.EXPIRED_CARD: (Action.NEEDS_CUSTOMER, "expired_card_needs_new_credential"),
-    DeclineCategory.LOST_OR_STOLEN: (Action.NEEDS_CUSTOMER, "lost_or_stolen_never_retried"),
-    DeclineCategory.CLOSED_ACCOUNT: (Action.NEEDS_CUSTOMER, "closed_account_never_retried"),
-    DeclineCategory.INVALID_CREDENTIAL: (Action.NEEDS_CUSTOMER, "invalid_credential_needs_new_one"),
+_FINAL: dict[DeclineCategory, tuple[Action, str]] = {
+    DeclineCategory.EXPIRED_CARD: (Action.NEEDS_NEW_CARD, "expired_card_needs_new_credential"),
+    DeclineCategory.LOST_OR_STOLEN: (Action.NEEDS_NEW_CARD, "lost_or_stolen_never_retried"),
+    DeclineCategory.CLOSED_ACCOUNT: (Action.NEEDS_NEW_CARD, "closed_account_never_retried"),
+    DeclineCategory.INVALID_CREDENTIAL: (Action.NEEDS_NEW_CARD, "invalid_credential_needs_new_one"),
     DeclineCategory.AUTHENTICATION_REQUIRED: (Action.NEEDS_CUSTOMER, "payer_must_authenticate"),
     DeclineCategory.REVOKED_BY_PAYER: (Action.REVOKE, "revoked_by_payer"),
     DeclineCategory.RISK: (Action.OPERATOR, "risk_never_retried"),
@@ -116,76 +90,155 @@ _FINAL: Mapping[DeclineCategory, tuple[Action, str]] = {
     DeclineCategory.TERMS: (Action.GIVE_UP, "terms_refused"),
 }
 
+_NETWORK_SAYS = {
+    NetworkAction.REVOKE: Action.REVOKE,
+    NetworkAction.NEVER: Action.NEEDS_NEW_CARD,
+    NetworkAction.NEW_CARD: Action.NEEDS_NEW_CARD,
+    NetworkAction.CUSTOMER: Action.NEEDS_CUSTOMER,
+    NetworkAction.OPERATOR: Action.OPERATOR,
+}
+_STRICTEST = tuple(_NETWORK_SAYS)
+"""Of two rules that both forbid a retry, the earlier one here wins: it ends more."""
 
-def decide(
-    policy: RetryPolicy,
-    decline: Decline,
-    *,
-    attempt: int,
-    declined_before: Sequence[DeclineCategory],
-    now: datetime,
-    due_at: datetime,
-    next_due_at: datetime | None,
-    refreshable: bool,
-    terms: Terms,
-) -> Decision:
-    """What follows the decline of a charge's `attempt`-th attempt (from 1), seen at `now`.
+_ABOUT_A_DAY = timedelta(hours=20)
+"""Waits of about a day and more end inside the agreement's debit window; shorter ones are about outages."""
 
-    `declined_before` are the categories of the charge's earlier declines: each category climbs its own ladder. `due_at`
-    is where the policy's window starts: the due instant, or the first attempt's where that one came later.
-    `next_due_at` is the next cycle's due instant, None after the last. `refreshable` says that the token can be
-    refreshed now. Retries run into neither the next cycle nor the end of the terms.
-    """
-    category = decline.category
-    step = declined_before.count(category) + 1
-    left = max(policy.max_attempts - attempt, 0)
+
+@dataclass(frozen=True, slots=True)
+class _Floor:
+    wait: timedelta
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    action: Action
+    rule: str
     at: datetime | None = None
-    budget = 0
-    if category is DeclineCategory.INVALID_CREDENTIAL and refreshable and step == 1:
-        action, rule, at, budget = Action.RETRY, "refresh_then_retry", now, left
-    elif category not in policy.ladders:
-        action, rule = _FINAL[category]
-    elif step > (ladder := policy.ladders[category]).steps:
-        action, rule = Action.GIVE_UP, "ladder_used_up"
-    else:
-        action, rule, at = Action.RETRY, ladder.rule, ladder.at(step, now, terms)
-        budget = min(ladder.steps - step + 1, left)
-    if at is not None and (limit := _limit(at, left, due_at + policy.window, next_due_at, schedule.ends_at(terms))):
-        action, rule, at = Action.GIVE_UP, limit, None
+    left: int = 0
+
+
+def decide(case: Case, policy: RetryPolicy, rulebook: Rulebook, now: datetime) -> Decision:
+    """What follows a decline seen at `now`.
+
+    A scheme's or the provider's "never" outranks the policy; its waits are floors under the policy's; its budgets move
+    an attempt to where they have room. Retries run into neither the next cycle nor the end of the terms.
+    """
+    on = schedule.today(case.plan.terms.timezone, now)
+    category, floors = _read(case, rulebook, on)
+    network = rulebook.network_rule(case.network, case.decline.network_code, case.decline.network_advice, on)
+    floors += [_Floor(rule.floor, rule.id) for rule in network if rule.floor]
+    found = _forbidden(case, network) or _climb(case, category, policy, rulebook, floors, now)
+    waits = found.action in (Action.NEEDS_CUSTOMER, Action.NEEDS_NEW_CARD)
     return Decision(
-        action=action,
-        at=at,
-        rule=rule,
-        rulebook_version=RULEBOOK_VERSION,
-        budget_left=budget,
-        inputs=_inputs(policy, decline, attempt, declined_before)
-        | {"now": now.isoformat(), "due_at": due_at.isoformat(), "refreshable": "yes" if refreshable else "no"}
-        | {"next_due_at": next_due_at.isoformat() if next_due_at else None},
+        action=found.action,
+        at=found.at,
+        act_by=now + timedelta(days=policy.customer_days) if waits else None,
+        rule=found.rule,
+        rulebook_version=rulebook.version,
+        budget_left=found.left,
+        inputs=_inputs(case, policy, now),
     )
 
 
-def _limit(
-    at: datetime, left: int, window_end: datetime, next_due_at: datetime | None, ends_at: datetime | None
-) -> str | None:
-    """The rule that forbids an attempt at `at`, if one does."""
-    if left == 0:
-        return "attempts_used_up"
-    if next_due_at is not None and at >= next_due_at:
-        return "next_cycle_first"
-    if ends_at is not None and at >= ends_at:
-        return "terms_end_first"
-    return "window_over" if at > window_end else None
+def _read(case: Case, rulebook: Rulebook, on: date) -> tuple[DeclineCategory, list[_Floor]]:
+    """The decline's category, which the provider's code may change once it has come too often, and its own floor."""
+    decline = case.decline
+    if decline.raw_code is None:
+        return decline.category, []
+    meaning = rulebook.meaning(case.gateway, decline.raw_code, on)
+    floors = [_Floor(meaning.floor, meaning.rule)] if meaning.floor else []
+    seen = sum(earlier.raw_code == decline.raw_code for earlier in case.earlier)
+    if meaning.at_most is not None and meaning.then is not None and seen >= meaning.at_most:
+        return meaning.then, floors
+    return decline.category, floors
 
 
-def _inputs(
-    policy: RetryPolicy, decline: Decline, attempt: int, declined_before: Sequence[DeclineCategory]
-) -> dict[str, str | int | None]:
+def _forbidden(case: Case, network: Sequence[NetworkRule]) -> _Found | None:
+    """The rule by which nothing but the payer or a person helps, if there is one."""
+    final = [rule for rule in network if rule.action in _NETWORK_SAYS]
+    if final:
+        strictest = min(final, key=lambda rule: _STRICTEST.index(rule.action))
+        return _Found(_NETWORK_SAYS[strictest.action], strictest.id)
+    for rule in network:
+        seen = sum(_same_code(case.decline, earlier) for earlier in case.earlier)
+        if rule.at_most is not None and seen >= rule.at_most:
+            return _Found(Action.NEEDS_CUSTOMER, rule.id)
+    return None
+
+
+def _same_code(one: Decline, other: Decline) -> bool:
+    return (one.network_code, one.network_advice) == (other.network_code, other.network_advice)
+
+
+def _climb(
+    case: Case,
+    category: DeclineCategory,
+    policy: RetryPolicy,
+    rulebook: Rulebook,
+    floors: Sequence[_Floor],
+    now: datetime,
+) -> _Found:
+    """The next rung of the category's ladder, moved to where schemes, rails and the debit window allow it."""
+    step = sum(earlier.category is category for earlier in case.earlier) + 1
+    left = max(policy.max_attempts - case.attempt, 0)
+    if category is DeclineCategory.INVALID_CREDENTIAL and case.refreshable and step == 1:
+        return _bounded(case, policy, _Found(Action.RETRY, "refresh_then_retry", now, left))
+    ladder = policy.ladders.get(category)
+    if ladder is None:
+        return _Found(*_FINAL[category])
+    if step > len(ladder.steps):
+        return _Found(Action.GIVE_UP, "ladder_used_up")
+    at, rule = ladder.at(step, now, case.plan.terms, _pay_days(case, policy, rulebook), case.next_due_at), ladder.rule
+    for floor in floors:
+        if at < now + floor.wait:
+            at, rule = now + floor.wait, floor.rule
+    if (full := used_up(case.spent)) and at < full.frees_at:
+        at, rule = full.frees_at, full.budget.id
+    if at - now >= _ABOUT_A_DAY:
+        at = schedule.in_debit_window(case.plan, at)
+    at, moved_by = schedule.allowed(case.plan, at)
+    budget = min([len(ladder.steps) - step + 1, left, *(each.left for each in case.spent)])
+    return _bounded(case, policy, _Found(Action.RETRY, moved_by[-1] if moved_by else rule, at, budget))
+
+
+def _pay_days(case: Case, policy: RetryPolicy, rulebook: Rulebook) -> tuple[PayDay, ...]:
+    if isinstance(policy.pay_days, tuple):
+        return policy.pay_days
+    return rulebook.paydays(case.region) if policy.pay_days else ()
+
+
+def _bounded(case: Case, policy: RetryPolicy, planned: _Found) -> _Found:
+    """The planned retry, unless a bound over all ladders forbids it."""
+    at, terms_end = planned.at, schedule.ends_at(case.plan.terms)
+    if at is None or policy.max_attempts <= case.attempt:
+        limit = "attempts_used_up"
+    elif case.next_due_at is not None and at >= case.next_due_at:
+        limit = "next_cycle_first"
+    elif terms_end is not None and at >= terms_end:
+        limit = "terms_end_first"
+    elif at > case.window_start + policy.window:
+        limit = "window_over"
+    else:
+        return planned
+    return _Found(Action.GIVE_UP, limit)
+
+
+def _inputs(case: Case, policy: RetryPolicy, now: datetime) -> dict[str, str | int | None]:
+    decline = case.decline
     return {
         "policy": policy.name,
         "category": decline.category.value,
         "code": decline.code,
         "raw_code": decline.raw_code,
+        "network": case.network,
+        "network_code": decline.network_code,
         "network_advice": decline.network_advice,
-        "attempt": attempt,
-        "declined_before": ",".join(declined_before),
+        "attempt": case.attempt,
+        "declined_before": ",".join(earlier.category for earlier in case.earlier),
+        "now": now.isoformat(),
+        "due_at": case.window_start.isoformat(),
+        "next_due_at": case.next_due_at.isoformat() if case.next_due_at else None,
+        "refreshable": "yes" if case.refreshable else "no",
+        **{f"spent_{each.budget.id}": each.used for each in case.spent},
     }

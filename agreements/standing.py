@@ -30,13 +30,17 @@ class Identity(_Frozen):
 
 
 class DueCharge(_Frozen):
-    """A charge to be tried at `at`; `attempt` is the number that try gets, or got before it was interrupted."""
+    """A charge to be tried at `at`; `attempt` is the number that try gets, or got before it was interrupted.
+
+    `rule` is what chose the instant, where that was a decision.
+    """
 
     charge_id: str
     cycle: int | None
     attempt: int
     amount: str
     at: datetime
+    rule: str = ""
 
 
 class UnfinishedAttempt(_Frozen):
@@ -45,6 +49,14 @@ class UnfinishedAttempt(_Frozen):
     attempt_id: str
     cycle: int | None
     attempt: int
+    at: datetime
+
+
+class Deadline(_Frozen):
+    """A charge that waits for the customer until `at`."""
+
+    charge_id: str
+    cycle: int | None
     at: datetime
 
 
@@ -81,6 +93,7 @@ class Standing(_Frozen):
     refresh_at: datetime | None = None
     charges: tuple[DueCharge, ...] = ()
     unfinished: tuple[UnfinishedAttempt, ...] = ()
+    deadlines: tuple[Deadline, ...] = ()
     reversals: tuple[UnfinishedReversal, ...] = ()
     revoke_at: datetime | None = None
     expires_at: datetime | None = None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from agreements import catalog, schedule
+from agreements import catalog, rulebook, schedule
+from agreements.policies import OWN_POLICY, PolicyRefused, resolve
 from agreements.problems import problems
-from agreements.retries import POLICIES
 from agreements.terms import AmountVariability, Terms, complete
 from agreements.views import Customer, PaymentMethod
 from api import urls
@@ -25,6 +26,12 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Field(max_length=500)]
 
 
+Policy = Annotated[
+    str | dict[str, Any],
+    Field(description="A named policy, or one of its own: `base` and what differs from it (docs/retries.md)."),
+]
+
+
 class AgreementBody(BaseModel):
     """An agreement to be made: who pays, how much, how often, through which provider."""
 
@@ -36,7 +43,7 @@ class AgreementBody(BaseModel):
     payment_method: PaymentMethod
     customer: Customer
     terms: Terms
-    retry_policy: str = "standard"
+    retry_policy: Policy = "standard"
     return_url: Annotated[str, Field(min_length=1, max_length=urls.LONGEST)]
     """Where the customer goes after the provider's page; `agreement` is appended to its query."""
     test_clock: str | None = None
@@ -45,7 +52,7 @@ class AgreementBody(BaseModel):
 
 async def checked(session: AsyncSession, principal: Principal, body: AgreementBody) -> Draft:
     """The body with an id of its own and complete terms. Raises the 422 problem that names everything wrong with it."""
-    errors = [*_return_url(body, principal), *_policy(body), *_method(body)]
+    errors = [*_return_url(body, principal), *_method(body)]
     account = await merchants.account_for(session, principal, body.gateway)
     if account is None and body.gateway in catalog.GATEWAYS:
         errors.append(_error("/gateway", f"no {body.gateway} account is connected in this mode"))
@@ -55,6 +62,7 @@ async def checked(session: AsyncSession, principal: Principal, body: AgreementBo
         errors.append(_error("/test_clock", where))
     now = await clocks.now_for(session, clock.id if clock else None)
     today = schedule.today(body.terms.timezone, now)
+    errors += policy_errors(body.retry_policy, today)
     errors += [_error(f"/terms{found.pointer}", found.detail) for found in problems(body.terms, today)]
     if errors or account is None:
         raise _invalid(errors)
@@ -67,7 +75,8 @@ async def checked(session: AsyncSession, principal: Principal, body: AgreementBo
         payment_method=body.payment_method.type,
         customer=body.customer,
         terms=complete(body.terms, today),
-        retry_policy=body.retry_policy,
+        retry_policy=body.retry_policy if isinstance(body.retry_policy, str) else OWN_POLICY,
+        own_policy=body.retry_policy if isinstance(body.retry_policy, dict) else None,
         return_url=body.return_url,
         test_clock_id=clock.id if clock else None,
         metadata=body.metadata,
@@ -80,9 +89,13 @@ def _return_url(body: AgreementBody, principal: Principal) -> Iterator[FieldErro
         yield _error("/return_url", refused)
 
 
-def _policy(body: AgreementBody) -> Iterator[FieldError]:
-    if body.retry_policy not in POLICIES:
-        yield _error("/retry_policy", f"must be one of: {', '.join(sorted(POLICIES))}")
+def policy_errors(policy: Policy, today: date) -> Iterator[FieldError]:
+    """What keeps a retry policy from being followed, with the id of the scheme's rule it would break."""
+    try:
+        resolve(policy, rulebook.current(), today)
+    except PolicyRefused as error:
+        because = f" ({error.rule})" if error.rule else ""
+        yield _error(f"/retry_policy{error.pointer}", f"{error.detail}{because}")
 
 
 def _method(body: AgreementBody) -> Iterator[FieldError]:

@@ -13,23 +13,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
+from agreements.attempts import ChargeAnswer as ChargeAnswer
 from agreements.attempts import Verdict as Verdict
 from agreements.declines import Decline
+from agreements.guarantees import QueryLimits as QueryLimits
+from agreements.guarantees import Traits as Traits
 from agreements.money import Money
-
-
-@dataclass(frozen=True)
-class Traits:
-    """What a provider guarantees; the charging gate follows it."""
-
-    repeat_is_safe: timedelta | None
-    """How long a repeat with the same request id is answered like the first; None: never repeat."""
-    settling_time: timedelta
-    """"Not found" means nothing before this much time has passed since the request was sent."""
-    cancel_unfinished_after: timedelta | None
-    """An attempt still processing after this long is canceled before any new one; None: it ends by itself."""
-    authorization_life: timedelta
-    """How long the customer's page can be used."""
 
 
 @dataclass(frozen=True)
@@ -108,21 +97,6 @@ class ChargeRequest:
     token: str = field(repr=False)
     notify_url: str
     customer_id: str
-
-
-@dataclass(frozen=True)
-class ChargeAnswer:
-    """`payment_id` is the provider's handle, where it gave one; `decline` with DECLINED.
-
-    `amount` is the amount the provider says it debited, to be compared with ours. `evidence` is the provider's code or
-    the reason nothing is known (`timeout`, `http_500`, `bad_signature`, ...), without personal data.
-    """
-
-    verdict: Verdict
-    payment_id: str | None = None
-    decline: Decline | None = None
-    amount: Money | None = None
-    evidence: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import Any
 from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from agreements import agenda
+from agreements import agenda, rulebook, schedule
+from agreements.policies import RetryPolicy, resolve
 from agreements.retries import Decision
 from agreements.schedule import Plan
 from agreements.standing import Standing
@@ -58,6 +59,12 @@ class Change:
     def plan(self) -> Plan:
         """What the agreement's instants are computed from."""
         return Plan(self.terms, self.agreement.id)
+
+    @cached_property
+    def policy(self) -> RetryPolicy:
+        """How its charges are tried again: by name, or its own."""
+        chosen = self.agreement.own_policy or self.agreement.retry_policy
+        return resolve(chosen, rulebook.current(), schedule.today(self.terms.timezone, self.now))
 
     @property
     def standing(self) -> Standing:

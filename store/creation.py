@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -37,6 +38,7 @@ class Draft:
     customer: Customer
     terms: Terms
     retry_policy: str
+    own_policy: dict[str, Any] | None
     return_url: str
     test_clock_id: str | None
     metadata: dict[str, str]
@@ -57,6 +59,7 @@ async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
         customer=draft.customer.model_dump(mode="json"),
         terms=draft.terms.model_dump(mode="json"),
         retry_policy=draft.retry_policy,
+        own_policy=draft.own_policy,
         return_url=draft.return_url,
         extra=dict(draft.metadata),
         test_clock_id=draft.test_clock_id,

@@ -7,8 +7,9 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from agreements import schedule
+from agreements import collection, enforcement, schedule
 from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
+from agreements.terms import CatchUpThen
 from store import ids
 from store.changes import Change
 from store.tables import Attempt, Charge
@@ -32,7 +33,7 @@ async def write_next(change: Change, cycle: int) -> Charge | None:
     """Writes cycle `cycle` as scheduled, or answers None when the terms allow no further one."""
     terms = change.terms
     last = schedule.last_cycle(change.plan)
-    if not schedule.has_schedule(terms) or terms.amount is None or (last is not None and cycle > last):
+    if not schedule.has_schedule(terms) or (last is not None and cycle > last):
         return None
     due_at = schedule.due_at(change.plan, cycle)
     charge = Charge(
@@ -43,8 +44,8 @@ async def write_next(change: Change, cycle: int) -> Charge | None:
         cycle=cycle,
         purpose=ChargePurpose.CYCLE,
         status=ChargeStatus.SCHEDULED,
-        currency=terms.amount.currency,
-        amount=terms.amount.value,
+        currency=terms.amount.currency if terms.amount else None,
+        amount=terms.amount.value if terms.amount else None,
         due_at=due_at,
         next_attempt_at=due_at,
         created_at=change.now,
@@ -98,6 +99,33 @@ async def skip(change: Change, charge: Charge, reason: str) -> None:
     charge.status = ChargeStatus.SKIPPED
     charge.next_attempt_at = None
     change.event("cycle.skipped", charge, reason=reason)
+
+
+async def missed(change: Change, charge: Charge) -> None:
+    """What the terms say of a cycle that was never tried and is too late to be collected by itself."""
+    then = change.terms.catch_up.then
+    if then is CatchUpThen.ASK:
+        await drop_prepared(change, charge)
+        collection.wait_for_customer(change, charge, "past_catch_up_limit", change.policy)
+    elif then is CatchUpThen.SKIP or not await carry(change, charge):
+        await skip(change, charge, "past the catch-up limit")
+
+
+async def carry(change: Change, charge: Charge) -> bool:
+    """Adds an uncollected amount to the next cycle, where the terms allow that much in one cycle; whether they did."""
+    query = select(Charge).where(
+        Charge.agreement_id == change.agreement.id,
+        Charge.cycle == (charge.cycle or 0) + 1,
+        Charge.status == ChargeStatus.SCHEDULED,
+        Charge.attempts_made == 0,
+    )
+    following = (await change.session.exec(query)).first()
+    if following is None or not enforcement.may_carry(change.terms, charge.money, following.amount):
+        return False
+    following.amount = charge.money.value + following.money.value
+    charge.carried_to = following.cycle
+    await skip(change, charge, f"carried to cycle {following.cycle}")
+    return True
 
 
 async def all_finished(change: Change) -> bool:

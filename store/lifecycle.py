@@ -41,7 +41,7 @@ async def fail_authorization(change: Change, authorization: Authorization, statu
     change.event("agreement.authorization_failed", reason=status)
 
 
-async def pause(change: Change) -> None:
+async def pause(change: Change, reason: str | None = None) -> None:
     """No debit until it is resumed. Raises Conflict unless the agreement is running."""
     agreement = change.agreement
     if agreement.ended or agreement.credential_id is None:
@@ -50,7 +50,7 @@ async def pause(change: Change) -> None:
         raise Conflict("the agreement is paused already")
     agreement.stop = Stop.PAUSED
     agreement.stopped_at = change.now
-    change.event("agreement.paused")
+    change.event("agreement.paused", reason=reason)
 
 
 async def resume(change: Change, missed: MissedCycles) -> None:

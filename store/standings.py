@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlmodel import col, select
+from sqlmodel import and_, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from agreements.attempts import UNFINISHED
+from agreements.refunds import RefundOrigin
 from agreements.schedule import ends_at
-from agreements.standing import DueCharge, Identity, RecentCharge, Standing, UnfinishedAttempt, UnfinishedReversal
-from agreements.status import Stop
+from agreements.standing import (
+    Deadline,
+    DueCharge,
+    Identity,
+    RecentCharge,
+    Standing,
+    UnfinishedAttempt,
+    UnfinishedReversal,
+)
+from agreements.status import ChargeStatus, Stop
 from agreements.terms import Terms
 from store import clocks
 from store.database import Database
@@ -30,8 +40,6 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
     terms = Terms.model_validate(agreement.terms)
     authorization = await open_authorization(session, agreement)
     credential = await session.get(Credential, agreement.credential_id) if agreement.credential_id else None
-    unfinished = await _unfinished(session, agreement.id)
-    reversals = await _reversals(session, agreement.id)
     charges = () if agreement.ended else await _due(session, agreement.id)
     return Standing(
         agreement=Identity(
@@ -46,13 +54,14 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
         as_of=now,
         status=agreement.status,
         stop=agreement.stop,
-        closed=bool(agreement.ended and not unfinished and not reversals and agreement.revoke_at is None),
+        closed=await _closed(session, agreement),
         authorize_at=authorization.next_try_at if authorization else None,
         authorization_expires_at=authorization.expires_at if authorization else None,
         refresh_at=credential.refresh_at if credential and not agreement.ended else None,
         charges=charges,
-        unfinished=unfinished,
-        reversals=reversals,
+        unfinished=await _unfinished(session, agreement.id),
+        deadlines=() if agreement.ended else await _deadlines(session, agreement.id),
+        reversals=await _reversals(session, agreement.id),
         revoke_at=agreement.revoke_at,
         expires_at=ends_at(terms) if agreement.credential_id and not agreement.ended else None,
         next_charge_at=min((charge.at for charge in charges), default=None) if agreement.stop is Stop.NONE else None,
@@ -74,18 +83,49 @@ async def open_authorization(session: AsyncSession, agreement: Agreement) -> Aut
 
 async def _due(session: AsyncSession, agreement_id: str) -> tuple[DueCharge, ...]:
     """The oldest first: of several to be tried at the same instant, that is the one to be paid first."""
-    query = select(Charge).where(Charge.agreement_id == agreement_id, col(Charge.next_attempt_at).is_not(None))
+    query = (
+        select(Charge, Attempt.decision)
+        .outerjoin(Attempt, and_(col(Attempt.charge_id) == Charge.id, col(Attempt.number) == col(Charge.attempts_made)))
+        .where(Charge.agreement_id == agreement_id, col(Charge.next_attempt_at).is_not(None))
+    )
     return tuple(
         DueCharge(
             charge_id=charge.id,
             cycle=charge.cycle,
             attempt=charge.attempts_made + 1,
-            amount=str(charge.money),
+            amount=_amount(charge),
             at=charge.next_attempt_at,
+            rule=decision["rule"] if decision else "",
         )
-        for charge in await session.exec(query.order_by(col(Charge.due_at), Charge.id))
+        for charge, decision in await session.exec(query.order_by(col(Charge.due_at), Charge.id))
         if charge.next_attempt_at is not None
     )
+
+
+async def _deadlines(session: AsyncSession, agreement_id: str) -> tuple[Deadline, ...]:
+    query = select(Charge).where(
+        Charge.agreement_id == agreement_id,
+        Charge.status == ChargeStatus.ACTION_REQUIRED,
+        col(Charge.act_by).is_not(None),
+    )
+    return tuple(
+        Deadline(charge_id=charge.id, cycle=charge.cycle, at=charge.act_by)
+        for charge in await session.exec(query.order_by(col(Charge.due_at), Charge.id))
+        if charge.act_by is not None
+    )
+
+
+async def _closed(session: AsyncSession, agreement: Agreement) -> bool:
+    """Ended, the provider knows, and no attempt or reversal is open, a person's to find out included (promise 10)."""
+    if not agreement.ended or agreement.revoke_at is not None:
+        return False
+    attempts = select(Attempt.id).where(Attempt.agreement_id == agreement.id, col(Attempt.status).in_(UNFINISHED))
+    open_attempt = (await session.exec(attempts.limit(1))).first()
+    return open_attempt is None and not await _reversals(session, agreement.id)
+
+
+def _amount(charge: Charge) -> str:
+    return "amount not set yet" if charge.amount is None else str(charge.money)
 
 
 async def _unfinished(session: AsyncSession, agreement_id: str) -> tuple[UnfinishedAttempt, ...]:
@@ -102,7 +142,12 @@ async def _unfinished(session: AsyncSession, agreement_id: str) -> tuple[Unfinis
 
 
 async def _reversals(session: AsyncSession, agreement_id: str) -> tuple[UnfinishedReversal, ...]:
-    query = select(Refund).where(Refund.agreement_id == agreement_id, col(Refund.next_try_at).is_not(None))
+    """Those of merchants have workflows of their own."""
+    query = select(Refund).where(
+        Refund.agreement_id == agreement_id,
+        col(Refund.next_try_at).is_not(None),
+        Refund.origin != RefundOrigin.MERCHANT,
+    )
     return tuple(
         UnfinishedReversal(refund_id=refund.id, amount=str(refund.money), at=refund.next_try_at)
         for refund in await session.exec(query.order_by(Refund.id))
@@ -113,7 +158,7 @@ async def _reversals(session: AsyncSession, agreement_id: str) -> tuple[Unfinish
 async def _recent(session: AsyncSession, agreement_id: str) -> tuple[RecentCharge, ...]:
     query = select(Charge).where(Charge.agreement_id == agreement_id).order_by(col(Charge.due_at).desc()).limit(_RECENT)
     return tuple(
-        RecentCharge(cycle=charge.cycle, due_at=charge.due_at, amount=str(charge.money), status=charge.status)
+        RecentCharge(cycle=charge.cycle, due_at=charge.due_at, amount=_amount(charge), status=charge.status)
         for charge in await session.exec(query)
     )
 

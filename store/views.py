@@ -41,7 +41,7 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
         payment_method=PaymentMethod(type=row.payment_method),
         customer=Customer.model_validate(row.customer),
         terms=terms,
-        retry_policy=row.retry_policy,
+        retry_policy=row.own_policy or row.retry_policy,
         return_url=row.return_url,
         test_clock=row.test_clock_id,
         metadata=row.extra,
@@ -66,24 +66,34 @@ async def charge(session: AsyncSession, row: Charge) -> ChargeView:
         cycle=row.cycle,
         purpose=row.purpose,
         status=row.status,
-        amount=row.money,
+        amount=None if row.amount is None else row.money,
         due_at=row.due_at,
         next_attempt_at=row.next_attempt_at,
+        act_by=row.act_by,
+        carried_to=row.carried_to,
         paid_at=row.paid_at,
         attempts=_attempts(attempts.all()),
-        refunds=[
-            RefundView(
-                id=refund.id,
-                kind=refund.kind,
-                status=refund.status,
-                amount=refund.money,
-                reason=refund.reason,
-                created_at=refund.created_at,
-                finished_at=refund.finished_at,
-            )
-            for refund in refunds
-        ],
+        refunds=[refund(found) for found in refunds],
         created_at=row.created_at,
+    )
+
+
+def refund(row: Refund) -> RefundView:
+    """One refund."""
+    return RefundView.model_validate(
+        {
+            "id": row.id,
+            "charge": row.charge_id,
+            "origin": row.origin,
+            "kind": row.kind,
+            "gateway_request_id": row.request_id,
+            "status": row.status,
+            "amount": row.money,
+            "reason": row.reason,
+            "decline": row.decline,
+            "created_at": row.created_at,
+            "finished_at": row.finished_at,
+        }
     )
 
 

@@ -33,6 +33,8 @@ class Agreement(SQLModel, table=True):
     customer: dict[str, Any] = document()
     terms: dict[str, Any] = document()
     retry_policy: str
+    """A named policy's name, or `custom` for one of its own."""
+    own_policy: dict[str, Any] | None = optional_document()
     return_url: str
     extra: dict[str, Any] = document()
     test_clock_id: str | None = Field(default=None, foreign_key="test_clocks.id")

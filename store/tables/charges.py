@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from agreements.money import Money
+from agreements.refunds import RefundKind, RefundOrigin, RefundStatus
 from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
 from store.tables.columns import created_at, document, instant, optional_document, optional_instant, word
 
@@ -31,18 +32,27 @@ class Charge(SQLModel, table=True):
     cycle: int | None = None
     purpose: ChargePurpose = word(ChargePurpose)
     status: ChargeStatus = word(ChargeStatus)
-    currency: str
-    amount: int = Field(sa_type=BigInteger)
+    currency: str | None = None
+    amount: int | None = Field(default=None, sa_type=BigInteger)
+    """Empty until it is set where the terms leave the amount of each cycle open."""
     due_at: datetime = instant()
     next_attempt_at: datetime | None = optional_instant()
+    act_by: datetime | None = optional_instant()
+    """Until when the customer must have acted, while the charge waits for that."""
     catch_up: bool = False
+    carried_to: int | None = None
+    """The cycle whose amount took this one's in."""
     attempts_made: int = 0
+    canceled_at: datetime | None = optional_instant()
+    """When the merchant canceled it: from then on a success that turns up late goes back."""
     paid_at: datetime | None = optional_instant()
     created_at: datetime = instant()
 
     @property
     def money(self) -> Money:
-        """What is owed."""
+        """What is owed. Raises ValueError while no amount has been set."""
+        if self.currency is None or self.amount is None:
+            raise ValueError(f"no amount has been set for {self.id}")
         return Money(currency=self.currency, value=self.amount)
 
 
@@ -93,25 +103,45 @@ class Attempt(SQLModel, table=True):
 
 
 class Refund(SQLModel, table=True):
-    """Money sent back, or a debit canceled. `next_try_at` is set until the provider gave a final answer."""
+    """Money sent back, or a debit canceled. `next_try_at` is set until the provider gave a final answer.
+
+    A merchant's has a workflow of its own, and `started` says that it was started; the engine's own and those made at
+    the provider are on their agreement's agenda.
+    """
 
     __tablename__ = "refunds"
-    __table_args__ = (Index("refunds_unfinished", "agreement_id", postgresql_where=text("next_try_at is not null")),)
+    __table_args__ = (
+        Index("refunds_by_request", "request_id", "agreement_id", unique=True),
+        Index("refunds_unfinished", "agreement_id", postgresql_where=text("next_try_at is not null")),
+        Index("refunds_unstarted", "written_at", postgresql_where=text("not started")),
+    )
 
     id: str = Field(primary_key=True)
     agreement_id: str = Field(foreign_key="agreements.id")
     charge_id: str = Field(foreign_key="charges.id", index=True)
     attempt_id: str = Field(foreign_key="attempts.id")
-    kind: str
-    request_id: str = Field(unique=True)
-    status: str
+    origin: RefundOrigin = word(
+        RefundOrigin, default=RefundOrigin.ENGINE, sa_column_kwargs={"server_default": "engine"}
+    )
+    kind: RefundKind = word(RefundKind)
+    request_id: str
+    """Ours, or for one made at the provider its own, which only one account vouches for."""
+    status: RefundStatus = word(RefundStatus)
     currency: str
     amount: int = Field(sa_type=BigInteger)
-    reason: str
+    reason: str | None = None
     provider_id: str | None = None
     evidence: str | None = None
+    decline: dict[str, Any] | None = optional_document()
     tries: int = 0
+    in_doubt: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    sent_at: datetime | None = optional_instant()
+    looks: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    times_not_found: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     next_try_at: datetime | None = optional_instant()
+    started: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    written_at: datetime = created_at(sa_column_kwargs={"server_default": text("now()")})
+    """In real time; `created_at` is in the agreement's own."""
     created_at: datetime = instant()
     finished_at: datetime | None = optional_instant()
 

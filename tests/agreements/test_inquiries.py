@@ -1,35 +1,76 @@
 """When a provider is asked again."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agreements.guarantees import QueryLimits
 from agreements.inquiries import LONGEST_WAIT, next_look, next_try
 from tests.agreements.strategies import instants
 
 SENT = datetime(2027, 1, 31, 1, 0, tzinfo=UTC)
-PLAN = [5, 15, 45, 120, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 86400, 2 * 86400, 3 * 86400]
+PLAN = [5, 15, 45, 120, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, *(86400 * day for day in range(1, 8))]
+OTTU = QueryLimits(first_after=timedelta(minutes=10), apart=timedelta(minutes=30), per_day=3)
 
 
-def test_looks_made_in_time_follow_the_plan() -> None:
+def test_looks_made_in_time_follow_the_plan_and_after_a_week_it_is_a_persons() -> None:
     now = SENT
     for looks, seconds in enumerate(PLAN):
         look = next_look(SENT, looks, now)
         assert look == SENT + timedelta(seconds=seconds)
-        now = look + timedelta(seconds=1)
+        now = look
+    assert next_look(SENT, len(PLAN), now) is None
 
 
-@given(instants, st.integers(0, 400), st.timedeltas(timedelta(0), timedelta(days=400)))
-def test_a_look_is_always_ahead_and_never_more_than_a_day_after_the_plan(
+@given(instants, st.integers(1, 400), st.timedeltas(timedelta(0), timedelta(days=400)))
+def test_a_look_is_ahead_and_at_most_a_day_away_until_the_week_is_over(
     sent_at: datetime, looks: int, age: timedelta
 ) -> None:
     now = sent_at + age
     look = next_look(sent_at, looks, now)
-    planned = sent_at + timedelta(seconds=PLAN[looks] if looks < len(PLAN) else 86400 * (looks - 9))
-    assert look > now
-    assert look == planned or planned <= now < look <= now + timedelta(days=1)
+    if age >= timedelta(days=7):
+        assert look is None
+    else:
+        assert look is not None
+        assert now < look <= now + timedelta(days=1)
+        assert (look - sent_at).total_seconds() in PLAN
+
+
+@given(
+    st.lists(st.timedeltas(timedelta(0), timedelta(hours=5)), max_size=60),
+    st.builds(
+        QueryLimits,
+        first_after=st.timedeltas(timedelta(0), timedelta(minutes=30)),
+        apart=st.timedeltas(timedelta(0), timedelta(hours=2)),
+        per_day=st.one_of(st.none(), st.integers(1, 5)),
+    ),
+)
+def test_looks_keep_the_providers_limits_however_late_each_is_made(late: list[timedelta], limits: QueryLimits) -> None:
+    now, made = SENT, list[datetime]()
+    for delay in late:
+        planned = next_look(SENT, len(made), now, limits)
+        if planned is None:
+            break
+        now = planned + delay
+        made.append(now)
+    assert all(look - SENT >= limits.first_after for look in made)
+    assert all(later - earlier >= limits.apart for earlier, later in pairwise(made))
+    assert not limits.per_day or all(
+        sum(look <= other < look + timedelta(days=1) for other in made) <= limits.per_day + 1 for look in made
+    )
+
+
+def test_ottu_is_asked_three_times_a_day_from_the_tenth_minute_on() -> None:
+    now, looks = SENT, 0
+    offsets = []
+    while (look := next_look(SENT, looks, now, OTTU)) is not None:
+        offsets.append(look - SENT)
+        now, looks = look, looks + 1
+    assert [offset.total_seconds() / 60 for offset in offsets[:6]] == [10, 60, 180, 1450, 1500, 1620]
+    assert all(sum(day <= other < day + timedelta(days=1) for other in offsets) <= 3 for day in offsets)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0002"
 down_revision = "0001"
@@ -26,3 +27,26 @@ def upgrade() -> None:
         ["fingerprint", "merchant_id", "finished_at"],
         postgresql_where=sa.text("fingerprint is not null"),
     )
+    # Set cycle by cycle where the terms leave the amount open.
+    op.alter_column("charges", "currency", nullable=True)
+    op.alter_column("charges", "amount", nullable=True)
+    op.add_column("charges", sa.Column("carried_to", sa.Integer(), nullable=True))
+    op.add_column("charges", sa.Column("act_by", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("charges", sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True))
+    # Refunds merchants ask for, and those made at the provider, whose ids are unique per account only.
+    op.add_column("refunds", sa.Column("origin", sa.Text(), server_default="engine", nullable=False))
+    op.add_column("refunds", sa.Column("decline", postgresql.JSONB(), nullable=True))
+    op.add_column("refunds", sa.Column("in_doubt", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column("refunds", sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("refunds", sa.Column("looks", sa.Integer(), server_default=sa.text("0"), nullable=False))
+    op.add_column("refunds", sa.Column("times_not_found", sa.Integer(), server_default=sa.text("0"), nullable=False))
+    op.add_column("refunds", sa.Column("started", sa.Boolean(), server_default=sa.text("true"), nullable=False))
+    op.add_column(
+        "refunds", sa.Column("written_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False)
+    )
+    op.alter_column("refunds", "reason", nullable=True)
+    op.create_index("refunds_by_request", "refunds", ["request_id", "agreement_id"], unique=True)
+    op.drop_constraint("refunds_request_id_key", "refunds", type_="unique")
+    op.create_index("refunds_unstarted", "refunds", ["written_at"], postgresql_where=sa.text("not started"))
+    op.add_column("notifications", sa.Column("refund_id", sa.Text(), nullable=True))
+    op.add_column("agreements", sa.Column("own_policy", postgresql.JSONB(none_as_null=True), nullable=True))
