@@ -50,6 +50,7 @@ class ChargeRecord(Protocol):
     act_by: datetime | None
     catch_up: bool
     attempts_made: int
+    canceled_at: datetime | None
     paid_at: datetime | None
     amount: int | None
 
@@ -295,7 +296,7 @@ def record(
         attempt.status,
         answer.verdict,
         paid_by_another=any(other.status is AttemptStatus.SUCCEEDED for other in others),
-        revoked=book.agreement.stop is Stop.REVOKED,
+        revoked=book.agreement.stop is Stop.REVOKED or charge.canceled_at is not None,
     )
     attempt.payment_id = answer.payment_id or attempt.payment_id
     if finding is Finding.NOTHING:

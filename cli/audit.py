@@ -23,6 +23,13 @@ _AGREE = {
     "canceled": ("failed", "nothing"),
 }
 """By an attempt's status, what the provider may say of the debit without contradicting it."""
+_REFUNDS_AGREE = {
+    "pending": ("processing", "nothing"),
+    "unknown": ("processing", "nothing"),
+    "succeeded": ("succeeded",),
+    "failed": ("failed", "nothing"),
+}
+_PAID = ("succeeded", "partially_refunded", "refunded")
 
 
 def differences(charges: list[Row], ledger: list[Row]) -> list[str]:
@@ -35,10 +42,9 @@ def differences(charges: list[Row], ledger: list[Row]) -> list[str]:
 
 def _unknown_to_us(charges: list[Row], ledger: list[Row]) -> Iterator[str]:
     ours = {attempt["gateway_request_id"] for charge in charges for attempt in charge["attempts"]}
-    orders = {row["merchant_reference"] for row in ledger if row["kind"] == "debit" and row["request_id"] in ours}
+    refunds = {refund["gateway_request_id"] for charge in charges for refund in charge["refunds"]}
     for row in ledger:
-        known = row["request_id"] in ours if row["kind"] == "debit" else row["merchant_reference"] in orders
-        if not known:
+        if row["request_id"] not in (refunds if row["kind"] == "refund" else ours):
             yield f"{row['kind']} {row['request_id']}: the provider has it, the engine does not"
 
 
@@ -52,6 +58,8 @@ def _of_charge(charge: Row, ledger: list[Row]) -> Iterator[str]:
             yield f"debit {request_id}: the provider has it {count} times"
     for attempt in charge["attempts"]:
         yield from _of_attempt(attempt, debits, movements)
+    for refund in charge["refunds"]:
+        yield from _of_refund(refund, movements)
     if len(kept := _kept(movements)) > 1:
         yield f"charge {charge['id']}: {len(kept)} debits were kept, {', '.join(kept)}"
     if charge["status"] == "succeeded" and len(kept) != 1:
@@ -59,6 +67,8 @@ def _of_charge(charge: Row, ledger: list[Row]) -> Iterator[str]:
     said, found = _engines_balance(charge), _providers_balance(movements)
     if said != found:
         yield f"charge {charge['id']}: {said} collected by the engine's ledger, {found} by the provider's"
+    if charge["status"] in _PAID and charge["status"] != (expected := _paid_status(charge, found)):
+        yield f"charge {charge['id']}: {charge['status']} here, {expected} by the provider's ledger"
 
 
 def _of_attempt(attempt: Row, debits: list[Row], movements: list[Row]) -> Iterator[str]:
@@ -70,6 +80,27 @@ def _of_attempt(attempt: Row, debits: list[Row], movements: list[Row]) -> Iterat
     given_back = status == "canceled" and _canceled(name, movements)
     if found not in _AGREE[status] and not given_back:
         yield f"attempt {name}: {status} here, {found} at the provider"
+
+
+def _of_refund(refund: Row, movements: list[Row]) -> Iterator[str]:
+    """A cancel leaves no record of its own at the provider but that of the debit: the balance tells."""
+    if refund["kind"] == "cancel":
+        return
+    name, status, amount = refund["gateway_request_id"], refund["status"], refund["amount"]
+    rows = [row for row in movements if (row["kind"], row["request_id"]) == ("refund", name)]
+    found = rows[0]["status"] if rows else "nothing"
+    if len(rows) > 1:
+        yield f"refund {name}: the provider has it {len(rows)} times"
+    if rows and (rows[0]["amount"], rows[0]["currency"]) != (amount["value"], amount["currency"]):
+        yield f"refund {name}: another amount at the provider, {rows[0]['amount']} {rows[0]['currency']}"
+    if found not in _REFUNDS_AGREE[status]:
+        yield f"refund {name}: {status} here, {found} at the provider"
+
+
+def _paid_status(charge: Row, balance: int) -> str:
+    """The status of a paid charge of which the provider still holds `balance`."""
+    paid = sum(attempt["amount"]["value"] for attempt in charge["attempts"] if attempt["status"] == "succeeded")
+    return "refunded" if balance <= 0 else "succeeded" if balance >= paid else "partially_refunded"
 
 
 def _kept(movements: list[Row]) -> list[str]:

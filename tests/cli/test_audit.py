@@ -19,9 +19,20 @@ def attempt(number: int, status: str, value: int = 100) -> dict[str, Any]:
     }
 
 
-def charge(status: str, *attempts: dict[str, Any], refunded: int = 0) -> dict[str, Any]:
-    refunds = [{"status": "succeeded", "amount": {"currency": "PHP", "value": refunded}}] if refunded else []
-    return {"id": "chg_1", "status": status, "attempts": list(attempts), "refunds": refunds}
+def back(number: int, status: str = "succeeded", value: int = 100, kind: str = "refund") -> dict[str, Any]:
+    return {
+        "gateway_request_id": f"{ORDER}-a{number}-r1",
+        "kind": kind,
+        "status": status,
+        "amount": {"currency": "PHP", "value": value},
+    }
+
+
+def charge(status: str, *parts: dict[str, Any]) -> dict[str, Any]:
+    """A charge of attempts and refunds."""
+    refunds = [part for part in parts if "kind" in part]
+    attempts = [part for part in parts if "kind" not in part]
+    return {"id": "chg_1", "status": status, "attempts": attempts, "refunds": refunds}
 
 
 def moved(kind: str, number: int, status: str = "succeeded", amount: int = 100, suffix: str = "") -> dict[str, Any]:
@@ -50,19 +61,25 @@ PAID = charge("succeeded", attempt(1, "succeeded"))
             [moved("debit", 1, "failed"), moved("debit", 2)],
         ),
         (charge("canceled", attempt(1, "canceled")), [moved("debit", 1, "failed"), moved("cancel", 1)]),
-        (charge("reversed", attempt(1, "reversed"), refunded=100), [moved("debit", 1), moved("cancel", 1)]),
+        (charge("reversed", attempt(1, "reversed"), back(1, kind="cancel")), [moved("debit", 1), moved("cancel", 1)]),
+        (charge("refunded", attempt(1, "succeeded"), back(1, kind="cancel")), [moved("debit", 1), moved("cancel", 1)]),
         (
-            charge("reversed", attempt(1, "reversed"), refunded=100),
+            charge("reversed", attempt(1, "reversed"), back(1)),
             [moved("debit", 1), moved("cancel", 1, "failed"), moved("refund", 1, suffix="-r1")],
         ),
         (
-            charge("succeeded", attempt(1, "succeeded"), attempt(2, "reversed"), refunded=100),
+            charge("succeeded", attempt(1, "succeeded"), attempt(2, "reversed"), back(2, kind="cancel")),
             [moved("debit", 1), moved("debit", 2), moved("cancel", 2)],
         ),
         (
-            charge("partially_refunded", attempt(1, "succeeded"), refunded=30),
+            charge("partially_refunded", attempt(1, "succeeded"), back(1, value=30)),
             [moved("debit", 1), moved("refund", 1, amount=30, suffix="-r1")],
         ),
+        (
+            charge("succeeded", attempt(1, "succeeded"), back(1, "failed")),
+            [moved("debit", 1), moved("refund", 1, "failed", suffix="-r1")],
+        ),
+        (charge("succeeded", attempt(1, "succeeded"), back(1, "unknown")), [moved("debit", 1)]),
     ],
 )
 def test_ledgers_that_agree(one: dict[str, Any], ledger: list[dict[str, Any]]) -> None:
@@ -82,7 +99,42 @@ def test_ledgers_that_agree(one: dict[str, Any], ledger: list[dict[str, Any]]) -
         (PAID, [moved("debit", 1, amount=101)], "another amount at the provider"),
         (PAID, [moved("debit", 1), moved("cancel", 1)], "100 collected by the engine's ledger, 0 by the provider's"),
         (PAID, [moved("debit", 1), moved("refund", 1, amount=1)], "99 by the provider's"),
-        (charge("reversed", attempt(1, "reversed"), refunded=100), [moved("debit", 1)], "0 collected by the engine's"),
+        (
+            PAID,
+            [moved("debit", 1), moved("refund", 1, "failed")],
+            "refund agr_1-c1-a1: the provider has it, the engine",
+        ),
+        (charge("reversed", attempt(1, "reversed"), back(1)), [moved("debit", 1)], "0 collected by the engine's"),
+        (
+            charge("refunded", attempt(1, "succeeded"), back(1)),
+            [moved("debit", 1)],
+            "refund agr_1-c1-a1-r1: succeeded here, nothing at the provider",
+        ),
+        (
+            charge("succeeded", attempt(1, "succeeded"), back(1, "failed")),
+            [moved("debit", 1), moved("refund", 1, suffix="-r1")],
+            "refund agr_1-c1-a1-r1: failed here, succeeded at the provider",
+        ),
+        (
+            charge("succeeded", attempt(1, "succeeded"), back(1, "unknown")),
+            [moved("debit", 1), moved("refund", 1, suffix="-r1")],
+            "refund agr_1-c1-a1-r1: unknown here, succeeded at the provider",
+        ),
+        (
+            charge("partially_refunded", attempt(1, "succeeded"), back(1, value=30)),
+            [moved("debit", 1), moved("refund", 1, amount=31, suffix="-r1")],
+            "another amount at the provider, 31 PHP",
+        ),
+        (
+            charge("refunded", attempt(1, "succeeded"), back(1)),
+            [moved("debit", 1), moved("refund", 1, suffix="-r1"), moved("refund", 1, suffix="-r1")],
+            "refund agr_1-c1-a1-r1: the provider has it 2 times",
+        ),
+        (
+            charge("succeeded", attempt(1, "succeeded"), back(1)),
+            [moved("debit", 1), moved("refund", 1, suffix="-r1")],
+            "charge chg_1: succeeded here, refunded by the provider's ledger",
+        ),
         (
             charge("succeeded", attempt(1, "succeeded"), attempt(2, "succeeded")),
             [moved("debit", 1), moved("debit", 2)],
