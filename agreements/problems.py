@@ -6,12 +6,22 @@ Sources: design §4, gateways/ottu.md §2.2 (what each type requires), payment-r
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from itertools import pairwise
 from typing import NamedTuple
 
 from agreements import schedule
-from agreements.terms import AgreementType, AmountVariability, Frequency, Roll, Terms, complete
+from agreements.schedule import DateRule, business_days, dates
+from agreements.terms import (
+    AgreementType,
+    AmountVariability,
+    CatchUp,
+    CatchUpThen,
+    Frequency,
+    Roll,
+    Terms,
+    complete,
+)
 
 
 class TermsProblem(NamedTuple):
@@ -32,13 +42,25 @@ _REQUIRED: dict[AgreementType, tuple[str, ...]] = {
 _ON_DEMAND = {AgreementType.UNSCHEDULED, AgreementType.EVENT_BASED}
 _MAY_BE_IRREGULAR = {*_ON_DEMAND, AgreementType.OTHER}
 
-# Neighbouring dates of every frequency repeat their gaps within a few years; this many cycles show them all.
+# Neighbouring dates of every frequency repeat their gaps within a few years; this many cycles show them all, and
+# decades of holidays where dates roll.
 _CYCLES_CHECKED = 1000
+
+_SHORTEST_TO_ROLL = 7
+"""Days. Long weekends alone would put cycles that come more often on the same business day again and again."""
 
 
 def problems(terms: Terms, today: date) -> list[TermsProblem]:
     """Everything that keeps the terms from being agreed to. `today` is the day in the terms' zone; [] means sound."""
-    found = [*_missing(terms), *_frequency(terms), *_amounts(terms), *_dates(terms, today), *_rolling(terms)]
+    found = [
+        *_missing(terms),
+        *_frequency(terms),
+        *_amounts(terms),
+        *_dates(terms, today),
+        *_debit_window(terms),
+        *_catch_up(terms),
+        *_rolling(terms),
+    ]
     # Dates are only worth looking at once the fields that make them are sound.
     return found or list(_due_dates(complete(terms, today)))
 
@@ -80,12 +102,56 @@ def _dates(terms: Terms, today: date) -> Iterator[TermsProblem]:
         yield TermsProblem("/expiry_date", f"{expiry} is before the start date, {start}")
 
 
+def _debit_window(terms: Terms) -> Iterator[TermsProblem]:
+    minutes = terms.debit_window_minutes
+    if minutes is None:
+        return
+    opens = datetime.combine(date.min, time.fromisoformat(terms.debit_time))
+    if opens + timedelta(minutes=minutes) > datetime.combine(date.min, time.min) + timedelta(days=1):
+        detail = f"{minutes} minutes from {terms.debit_time} on do not end by midnight"
+        yield TermsProblem("/debit_window_minutes", detail)
+
+
+def _catch_up(terms: Terms) -> Iterator[TermsProblem]:
+    within, then = terms.catch_up.within_days, terms.catch_up.then
+    period = schedule.shortest_period(terms) if _has_period(terms) else None
+    # The default shrinks with the period; a wish that cannot be met is refused.
+    if period is not None and within > CatchUp().within_days and 2 * within >= period:
+        yield TermsProblem("/catch_up/within_days", f"{within} days are not less than half of a period of {period}")
+    if then is CatchUpThen.MERGE and not _can_merge(terms):
+        detail = "merge needs a variable amount, or a max_amount_per_cycle of at least twice the amount"
+        yield TermsProblem("/catch_up/then", detail)
+
+
+def _can_merge(terms: Terms) -> bool:
+    """Whether a missed amount fits into the next cycle: consented to, and under the cap (payment-rules §3.2 rule 9)."""
+    amount, cap = terms.amount, terms.max_amount_per_cycle
+    if cap is None:
+        return False
+    variable = terms.amount_variability is AmountVariability.VARIABLE
+    return variable or (amount is not None and cap >= 2 * amount.value)
+
+
+def _has_period(terms: Terms) -> bool:
+    missing = terms.frequency is Frequency.OTHER and terms.cycle_interval_days is None
+    return schedule.has_schedule(terms) and not missing
+
+
 def _rolling(terms: Terms) -> Iterator[TermsProblem]:
-    if terms.business_days.roll is not Roll.NONE:
-        yield TermsProblem(
-            "/business_days/roll",
-            f"{terms.business_days.roll} is not supported yet: due dates cannot be moved off holidays, use none",
+    roll, calendar = terms.business_days.roll, terms.business_days.calendar
+    if calendar is not None and not business_days.known(calendar):
+        detail = (
+            f"{calendar!r} is neither a country (PH), a part of one (US-CA) nor a market (XNYS) with known holidays"
         )
+        yield TermsProblem("/business_days/calendar", detail)
+    if roll is Roll.NONE:
+        return
+    if calendar is None:
+        yield TermsProblem("/business_days/calendar", f"required to roll dates ({roll})")
+    period = schedule.shortest_period(terms) if _has_period(terms) else None
+    if period is not None and period < _SHORTEST_TO_ROLL:
+        detail = f"a period of {period} days is too short to roll: cycles would meet on one business day, use none"
+        yield TermsProblem("/business_days/roll", detail)
 
 
 def _due_dates(terms: Terms) -> Iterator[TermsProblem]:
@@ -96,11 +162,18 @@ def _due_dates(terms: Terms) -> Iterator[TermsProblem]:
         first = schedule.cycle_date(terms, 1)
         yield TermsProblem("/expiry_date", f"{terms.expiry_date} is before the first due date, {first}")
         return
-    gap = terms.cycle_interval_days
-    if gap is None:
-        return
-    dates = [schedule.cycle_date(terms, n) for n in range(1, min(last or _CYCLES_CHECKED, _CYCLES_CHECKED) + 1)]
-    for earlier, later in pairwise(dates):
+    dated = [dates.dated(terms, n) for n in range(1, min(last or _CYCLES_CHECKED, _CYCLES_CHECKED) + 1)]
+    stuck = next((day for day, rules in dated if DateRule.ROLL_IMPOSSIBLE in rules), None)
+    if stuck is not None:
+        detail = f"{stuck} has no business day near it, within the terms, that is not another cycle's: use none"
+        yield TermsProblem("/business_days/roll", detail)
+    yield from _gaps(terms, [day for day, _ in dated])
+
+
+def _gaps(terms: Terms, days: list[date]) -> Iterator[TermsProblem]:
+    """The first two due dates that lie closer together than the minimum gap."""
+    gap = terms.cycle_interval_days or 0
+    for earlier, later in pairwise(days):
         if (later - earlier).days < gap:
             detail = f"due dates {earlier} and {later} are {(later - earlier).days} days apart, fewer than {gap}"
             yield TermsProblem("/cycle_interval_days", detail)

@@ -7,12 +7,13 @@ years have weekends only. What it says changes with its version, which previews 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date, timedelta
 from functools import cache, lru_cache
 from importlib.metadata import version
 
-import holidays
+from holidays import HolidayBase, country_holidays, financial_holidays
+from holidays.registry import EntityLoader
 
 from agreements.schedule.plan import DateRule
 from agreements.terms import Roll
@@ -24,20 +25,21 @@ _DAY = timedelta(days=1)
 
 
 @cache
-def _countries() -> Mapping[str, list[str]]:
-    return holidays.list_supported_countries(include_aliases=False)
+def _countries() -> frozenset[str]:
+    return frozenset(EntityLoader.get_country_codes(include_aliases=False))
 
 
 @cache
-def _markets() -> Mapping[str, list[str]]:
-    return holidays.list_supported_financial()
+def _markets() -> frozenset[str]:
+    return frozenset(EntityLoader.get_financial_codes())
 
 
 def known(calendar: str) -> bool:
     """Whether there is such a calendar: an ISO 3166 country (PH), one with a subdivision (US-CA), a market (XNYS)."""
     code, dash, subdivision = calendar.partition("-")
-    parts = _countries().get(code, _markets().get(code))
-    return parts is not None and (subdivision in parts if dash else True)
+    if code not in _countries() | _markets():
+        return False
+    return not dash or subdivision in _holidays(code).subdivisions
 
 
 def edition(calendar: str) -> str:
@@ -50,22 +52,21 @@ def _version() -> str:
     return version("holidays")
 
 
+@cache
+def _holidays(calendar: str) -> HolidayBase:
+    """It works out a year when first asked about it, and keeps it."""
+    code, _, subdivision = calendar.partition("-")
+    look_up = country_holidays if code in _countries() else financial_holidays
+    return look_up(code, subdiv=subdivision or None)
+
+
+@lru_cache(maxsize=65_536)
 def is_open(calendar: str, day: date) -> bool:
     """Whether it is a business day. The calendar is one that is `known`."""
-    return bool(_open_days(calendar, day.year)[day.toordinal() - date(day.year, 1, 1).toordinal()])
-
-
-@lru_cache(maxsize=16_384)
-def _open_days(calendar: str, year: int) -> bytes:
-    """One byte per day of the year, 1 on business days."""
-    code, _, subdivision = calendar.partition("-")
-    look_up = holidays.country_holidays if code in _countries() else holidays.financial_holidays
     with warnings.catch_warnings():
         # Some calendars warn where their data thin out; the page on schedules says so once and for all.
         warnings.simplefilter("ignore")
-        closed = look_up(code, subdiv=subdivision or None, years=year, expand=False)
-        first, after = date(year, 1, 1).toordinal(), date(year, 12, 31).toordinal() + 1
-        return bytes(closed.is_working_day(date.fromordinal(day)) for day in range(first, after))
+        return _holidays(calendar).is_working_day(day)
 
 
 def rolled(day: date, mode: Roll, is_open: Callable[[date], bool]) -> tuple[date, DateRule | None]:

@@ -85,11 +85,14 @@ def in_debit_window(plan: Plan, instant: datetime) -> datetime:
 
 
 def _debit_window(terms: Terms, day: date, minutes: int) -> tuple[datetime, datetime]:
-    """From when until when (exclusive, UTC) debits are wanted on a local day. A DST gap may leave one second of it."""
+    """From when until when (exclusive, UTC) debits are wanted on a local day.
+
+    A window that ends in a DST gap holds the first instant after it: debits wanted inside the gap are due there.
+    """
     opens = datetime.combine(day, time.fromisoformat(terms.debit_time))
     first, _ = _instant(opens, terms.timezone)
-    end, _ = _instant(opens + timedelta(minutes=minutes), terms.timezone)
-    return first, max(end, first + timedelta(seconds=1))
+    end, dst = _instant(opens + timedelta(minutes=minutes), terms.timezone)
+    return first, end + timedelta(seconds=dst is DateRule.DST_GAP)
 
 
 def _forbids(window: ForbiddenWindow, instant: datetime) -> bool:

@@ -1,12 +1,13 @@
 """Terms and instants for the property tests: a hundred years, every frequency, zones with awkward clocks."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from hypothesis import strategies as st
 
-from agreements.terms import Frequency, Terms
+from agreements.schedule import ForbiddenWindow, Plan
+from agreements.terms import Frequency, Roll, Terms
 
 ZONES = (
     "UTC",
@@ -59,4 +60,63 @@ def scheduled_terms(draw: st.DrawFn, frequencies: Sequence[Frequency] = PERIODIC
         total_cycles=draw(st.none() | st.integers(1, 999)),
         timezone=draw(st.sampled_from(ZONES)),
         debit_time=draw(clock_times),
+    )
+
+
+CALENDARS = ("PH", "US-CA", "DE-BY", "SA", "EG", "BN", "CN", "JP", "BR", "XNYS", "TAR")
+"""Weekends on other days, long closures, a part of a country, and markets."""
+ROLLING = [frequency for frequency in PERIODIC if frequency is not Frequency.DAILY]
+
+keys = st.text(st.characters(codec="utf-8"), max_size=24)
+
+
+@st.composite
+def windows(draw: st.DrawFn, zones: Sequence[str] = ZONES) -> tuple[ForbiddenWindow, ...]:
+    """Up to two windows of at most six hours each, as rails have them: half of every day is free."""
+    found = []
+    for number in range(draw(st.integers(0, 2))):
+        start, length = draw(st.integers(0, 1439)), draw(st.integers(1, 360))
+        start_time, end_time = (time(minute // 60, minute % 60) for minute in (start, (start + length) % 1440))
+        zone = draw(st.sampled_from(zones))
+        found.append(ForbiddenWindow(id=f"w{number}", timezone=zone, start=start_time, end=end_time))
+    return tuple(found)
+
+
+@st.composite
+def plans(
+    draw: st.DrawFn,
+    zones: Sequence[str] = ZONES,
+    frequencies: Sequence[Frequency] = PERIODIC,
+    dated: bool = True,
+    rails: bool = True,
+) -> Plan:
+    """Plans with everything that acts on instants; dates do not roll."""
+    minutes = draw(st.none() | st.integers(1, 720))
+    opens = draw(st.integers(0, 1440 - (minutes or 1)))
+    terms = draw(scheduled_terms(frequencies, dated)).model_copy(
+        update={
+            "payment_processing_day": draw(st.none() | st.integers(1, 31) | st.just("last")),
+            "timezone": draw(st.sampled_from(zones)),
+            "debit_time": f"{opens // 60:02d}:{opens % 60:02d}",
+            "debit_window_minutes": minutes,
+        }
+    )
+    return Plan(terms, draw(keys), draw(windows(zones)) if rails else ())
+
+
+@st.composite
+def rolling_terms(draw: st.DrawFn) -> Terms:
+    """Terms whose dates move to business days, most of them with an end. Not all of them are sound."""
+    terms = draw(plans(frequencies=ROLLING, dated=draw(st.booleans()))).terms
+    return Terms.model_validate(
+        terms.model_dump()
+        | {
+            "type": "other",
+            "cycle_interval_days": draw(st.integers(7, 60)) if terms.frequency is Frequency.OTHER else None,
+            "total_cycles": draw(st.integers(1, 60)),
+            "business_days": {
+                "calendar": draw(st.sampled_from(CALENDARS)),
+                "roll": draw(st.sampled_from([roll for roll in Roll if roll is not Roll.NONE])),
+            },
+        }
     )

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from itertools import pairwise
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -11,11 +12,12 @@ from pydantic import ValidationError
 
 from agreements.problems import problems
 from agreements.schedule import Plan, cycle_date, last_cycle
-from agreements.terms import Terms, complete
+from agreements.terms import BusinessDays, Roll, Terms, complete
 from tests.agreements.strategies import monthly, scheduled_terms
 
 TODAY = date(2027, 1, 31)
 SELLER = {"name": "Example Store", "short_name": "EXSTORE", "category_code": "5968"}
+WORKDAYS = {"calendar": "PH", "roll": "following"}
 UNSCHEDULED: dict[str, Any] = {"type": "unscheduled", "frequency": "irregular"}
 
 
@@ -28,6 +30,8 @@ class TestFields:
         terms = Terms.model_validate({"type": "unscheduled"})
         assert (terms.timezone, terms.debit_time, terms.amount_variability) == ("UTC", "09:00", "fixed")
         assert (terms.business_days.calendar, terms.business_days.roll) == (None, "none")
+        assert terms.debit_window_minutes is None
+        assert (terms.catch_up.within_days, terms.catch_up.then) == (3, "skip")
 
     @given(scheduled_terms())
     def test_json_and_back(self, terms: Terms) -> None:
@@ -49,6 +53,16 @@ class TestFields:
             ("payment_processing_day", 0),
             ("payment_processing_day", 32),
             ("payment_processing_day", 1.0),
+            ("payment_processing_day", True),
+            ("payment_processing_day", "LAST"),
+            ("payment_processing_day", "31"),
+            ("debit_window_minutes", 0),
+            ("debit_window_minutes", 721),
+            ("debit_window_minutes", 30.0),
+            ("catch_up", {"within_days": 31}),
+            ("catch_up", {"within_days": -1}),
+            ("catch_up", {"then": "retry"}),
+            ("catch_up", None),
             ("total_cycles", 0),
             ("total_cycles", 1000),
             ("start_date", "2027-02-30"),
@@ -110,6 +124,21 @@ class TestProblems:
             {"cycle_interval_days": 28},
             {"frequency": "other", "cycle_interval_days": 28},
             {"start_date": "2027-02-10", "expiry_date": "2027-02-28"},
+            {"payment_processing_day": "last"},
+            {"business_days": {"calendar": "PH", "roll": "none"}},
+            {"business_days": {"calendar": "US-CA", "roll": "following"}, "cycle_interval_days": 20},
+            {"business_days": {"calendar": "XNYS", "roll": "preceding"}, "cycle_interval_days": 20},
+            {"business_days": {"calendar": "PH", "roll": "following"}, "frequency": "other", "cycle_interval_days": 7}
+            | {"type": "other", "total_cycles": 3},
+            {"debit_time": "23:00", "debit_window_minutes": 60},
+            {"debit_time": "12:00", "debit_window_minutes": 720},
+            {"catch_up": {"within_days": 13}},
+            {"catch_up": {"within_days": 0}},
+            {"frequency": "daily", "cycle_interval_days": 1},
+            {"catch_up": {"then": "ask"}},
+            {"catch_up": {"then": "merge"}, "max_amount_per_cycle": 99800},
+            {"catch_up": {"then": "merge"}, "amount_variability": "variable", "max_amount_per_cycle": 49900},
+            UNSCHEDULED | {"catch_up": {"within_days": 30}},
         ],
     )
     def test_sound(self, changes: dict[str, Any]) -> None:
@@ -141,11 +170,57 @@ class TestProblems:
             ({"start_date": "2027-02-10", "expiry_date": "2027-02-27"}, ["/expiry_date"]),
             ({"cycle_interval_days": 29}, ["/cycle_interval_days"]),
             ({"frequency": "daily", "cycle_interval_days": 2}, ["/cycle_interval_days"]),
-            ({"business_days": {"calendar": "PH", "roll": "following"}}, ["/business_days/roll"]),
+            ({"frequency": "daily", "business_days": WORKDAYS}, ["/business_days/roll"]),
+            ({"frequency": "other", "cycle_interval_days": 6, "business_days": WORKDAYS}, ["/business_days/roll"]),
+            ({"business_days": {"roll": "following"}}, ["/business_days/calendar"]),
+            ({"business_days": {"calendar": "PH-XX"}}, ["/business_days/calendar"]),
+            ({"business_days": {"calendar": "PH-"}}, ["/business_days/calendar"]),
+            ({"business_days": {"calendar": "ph", "roll": "following"}}, ["/business_days/calendar"]),
+            ({"business_days": {"calendar": "PHL"}}, ["/business_days/calendar"]),
+            ({"business_days": {"calendar": "UK"}}, ["/business_days/calendar"]),
+            ({"business_days": {"calendar": "weekends"}}, ["/business_days/calendar"]),
+            ({"debit_time": "23:00", "debit_window_minutes": 61}, ["/debit_window_minutes"]),
+            ({"catch_up": {"within_days": 14}}, ["/catch_up/within_days"]),
+            ({"frequency": "weekly", "catch_up": {"within_days": 4}}, ["/catch_up/within_days"]),
+            ({"catch_up": {"then": "merge"}}, ["/catch_up/then"]),
+            ({"catch_up": {"then": "merge"}, "max_amount_per_cycle": 99799}, ["/catch_up/then"]),
+            (UNSCHEDULED | {"catch_up": {"then": "merge"}}, ["/catch_up/then"]),
         ],
     )
     def test_unsound(self, changes: dict[str, Any], expected: list[str]) -> None:
         assert pointers(monthly(**changes)) == expected
+
+    def test_terms_stored_by_the_first_release_still_load(self) -> None:
+        """As 0.1.0 wrote them: nothing about windows and catch-up, and a calendar nobody had looked up."""
+        stored = {
+            "type": "recurring",
+            "amount": {"currency": "PHP", "value": 49900},
+            "amount_variability": "fixed",
+            "max_amount_per_cycle": None,
+            "frequency": "monthly",
+            "cycle_interval_days": 25,
+            "payment_processing_day": 31,
+            "start_date": "2027-01-31",
+            "expiry_date": "2028-12-31",
+            "total_cycles": 12,
+            "timezone": "Asia/Manila",
+            "debit_time": "09:00",
+            "business_days": {"calendar": "weekends", "roll": "none"},
+            "seller": None,
+        }
+        terms = Terms.model_validate(stored)
+        assert terms == monthly(business_days={"calendar": "weekends"})
+        assert last_cycle(Plan(terms)) == 12
+
+    @pytest.mark.parametrize(("frequency", "seconds"), [("weekly", 2), ("monthly", 2), ("yearly", 5)])
+    def test_a_thousand_rolled_cycles_are_checked_while_a_caller_waits(self, frequency: str, seconds: int) -> None:
+        """The bounds are generous, for a busy machine."""
+        terms = monthly(
+            frequency=frequency, total_cycles=999, expiry_date="2999-12-31", cycle_interval_days=1
+        ).model_copy(update={"business_days": BusinessDays(calendar="US-CA", roll=Roll.FOLLOWING)})
+        began = perf_counter()
+        assert problems(terms, TODAY) == []
+        assert perf_counter() - began < seconds
 
     def test_a_gap_names_the_two_dates(self) -> None:
         [problem] = problems(monthly(cycle_interval_days=30), TODAY)
