@@ -23,7 +23,7 @@ from agreements.schedule import Plan
 from agreements.standing import Standing
 from agreements.status import AgreementStatus, ChargePurpose, ChargeStatus, derive
 from agreements.terms import Terms
-from store import clocks, events, standings
+from store import clocks, events, plans, standings
 from store.database import Database
 from store.tables import Agreement, Attempt, Charge, DecisionRecord
 
@@ -58,7 +58,7 @@ class Change:
     @cached_property
     def plan(self) -> Plan:
         """What the agreement's instants are computed from."""
-        return Plan(self.terms, self.agreement.id)
+        return plans.of(self.agreement, self.terms, self.now)
 
     @cached_property
     def policy(self) -> RetryPolicy:

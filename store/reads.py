@@ -12,10 +12,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from agreements import schedule
-from agreements.schedule import Plan, PlannedCycle
+from agreements.schedule import PlannedCycle
 from agreements.status import AgreementStatus, ChargeStatus
 from agreements.terms import Terms
-from store import clocks
+from store import clocks, plans
 from store.merchants import Principal
 from store.pages import BadCursor, Page, cut, place
 from store.tables import Agreement, Charge, Event, Refund, TestClock, WebhookEndpoint
@@ -124,8 +124,8 @@ async def upcoming(session: AsyncSession, agreement: Agreement, *, count: int, a
     terms = Terms.model_validate(agreement.terms)
     if agreement.ended or not schedule.has_schedule(terms):
         return Page([], None)
-    plan = Plan(terms, agreement.id)
     now = await clocks.now_for(session, agreement.test_clock_id)
+    plan = plans.of(agreement, terms, now)
     first = schedule.next_cycle_after(plan, now) if after is None else int(place(after, int)[0]) + 1
     if not 1 <= first <= 10**6:
         raise BadCursor(after)
