@@ -67,6 +67,7 @@ def workers(parts: Parts) -> list[Worker]:
         parts.http,
         partial(workflows.tick, parts.temporal),
         partial(workflows.tick_refund, parts.temporal),
+        partial(workflows.look, parts.temporal),
     )
     bench = Workbench(parts.settings, parts.database, parts.vault, parts.gateways, start_deliveries)
     return [

@@ -72,7 +72,7 @@ class Sweeps:
         for agreement_id in await self._overdue(now):
             async with _one(agreement_id):
                 await self._reach.look(await standings.current(self._database, agreement_id))
-        for clock_id in await self._on_their_way():
+        for clock_id in await self._not_quiet():
             async with _one(clock_id):
                 await self._reach.advance_clock(clock_id)
         for _ in range(_MOST_BATCHES):
@@ -116,9 +116,16 @@ class Sweeps:
         async with self._database.transaction() as session:
             return list(await session.exec(query.order_by(col(Agreement.next_step_at).desc()).limit(_BATCH)))
 
-    async def _on_their_way(self) -> list[str]:
-        """Test clocks with a target. Their mover may never have been started; one that runs is told in vain."""
-        query = select(TestClock.id).where(col(TestClock.target).is_not(None))
+    async def _not_quiet(self) -> list[str]:
+        """Test clocks with a target, or with something due. Their mover may never have been started, and a workflow may
+        have missed a command; a mover that runs is told in vain.
+        """
+        due = select(Agreement.id).where(
+            Agreement.test_clock_id == TestClock.id,
+            col(Agreement.started),
+            col(Agreement.next_step_at) <= TestClock.now,
+        )
+        query = select(TestClock.id).where(or_(col(TestClock.target).is_not(None), due.exists()))
         async with self._database.transaction() as session:
             return list(await session.exec(query.limit(_BATCH)))
 

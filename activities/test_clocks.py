@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import TypeVar
 
@@ -16,7 +16,9 @@ from temporalio import activity
 
 from activities.contract import ADVANCE_CLOCK, ClockInput
 from agreements.refunds import RefundOrigin
+from agreements.standing import Standing
 from gateways.sandbox_time import SandboxTime
+from store import standings
 from store.database import Database
 from store.tables import Agreement, GatewayAccount, Notification, Refund, TestClock
 
@@ -26,6 +28,8 @@ _POLL_SECONDS = 0.02
 
 Tick = Callable[[str, datetime], Awaitable[None]]
 """Tells the workflow of an agreement or a refund, by its id, its clock's new time."""
+Look = Callable[[Standing], Awaitable[None]]
+"""Hands an agreement's workflow a standing it may have missed."""
 
 
 class TestClocks:
@@ -33,18 +37,33 @@ class TestClocks:
 
     __test__ = False
 
-    def __init__(self, database: Database, client: httpx.AsyncClient, tick_agreement: Tick, tick_refund: Tick) -> None:
+    def __init__(
+        self,
+        database: Database,
+        client: httpx.AsyncClient,
+        tick_agreement: Tick,
+        tick_refund: Tick,
+        look: Look,
+        patience: timedelta = timedelta(seconds=5),
+    ) -> None:
+        """`patience` is real time: what is due for longer is told everything, since it may have missed a command."""
         self._database = database
         self._client = client
         self._tick_agreement = tick_agreement
         self._tick_refund = tick_refund
+        self._look = look
+        self._patience = patience.total_seconds()
 
     @activity.defn(name=ADVANCE_CLOCK)
     async def advance_clock(self, clock: ClockInput) -> None:
-        """Runs everything due up to the clock's target, in order, each at its own instant."""
+        """Runs everything due up to the clock's target, in order, each at its own instant.
+
+        A clock without a target stands still: then only what is due there already is brought to its end.
+        """
+        sandboxes = await self._sandboxes(clock.clock_id)
+        await self._quiet(clock.clock_id, sandboxes)
         while (target := await self._target(clock.clock_id)) is not None:
             sandboxes = await self._sandboxes(clock.clock_id)
-            await self._quiet(clock.clock_id, sandboxes)
             await self._move(clock.clock_id, sandboxes, await self._next_instant(clock.clock_id, sandboxes, target))
             await self._quiet(clock.clock_id, sandboxes)
             await self._arrive(clock.clock_id, sandboxes)
@@ -68,6 +87,8 @@ class TestClocks:
     async def _quiet(self, clock_id: str, sandboxes: Sequence[SandboxTime]) -> None:
         """Waits until nothing is due, in flight or on its way. Steps count as due until their outcome is committed."""
         ticked: dict[tuple[Tick, str], datetime] = {}
+        real = asyncio.get_running_loop()
+        began, patience = real.time(), self._patience
         while True:
             activity.heartbeat()
             due = await self._due(clock_id)
@@ -75,9 +96,19 @@ class TestClocks:
                 if ticked.get((tick, id_)) != now:
                     await tick(id_, now)
                     ticked[tick, id_] = now
+            if due and real.time() - began >= patience:
+                patience = 2 * patience + _POLL_SECONDS
+                await self._remind([id_ for tick, id_ in due if tick == self._tick_agreement])
             if not due and not await self._outstanding(sandboxes) and not await self._due(clock_id):
                 return
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def _remind(self, agreement_ids: Sequence[str]) -> None:
+        """A process that died between a command's commit and telling the workflow left it with an old standing: to that
+        one nothing is due.
+        """
+        for agreement_id in agreement_ids:
+            await self._look(await standings.current(self._database, agreement_id))
 
     async def _due(self, clock_id: str) -> dict[tuple[Tick, str], datetime]:
         """Agreements and refunds with something to do now, and news that was signalled but not settled."""

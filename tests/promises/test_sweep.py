@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,16 +14,20 @@ from sqlmodel import col
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities.contract import ClockInput
 from activities.sweep import Reach, Sweeps
+from activities.test_clocks import TestClocks
 from activities.workbench import Workbench
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
-from store import ids
+from store import ids, lifecycle
 from store.changes import change
 from store.tables import Agreement, Delivery, Notification, TestClock
+from tests.promises.support import START
 from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint
 from tests.support.house import House, Shop, agreement_body
 from worker import reach
+from workflows import client as workflows
 
 AT_ONCE = timedelta(0)
 
@@ -145,6 +150,25 @@ async def test_a_clock_whose_mover_was_never_started_arrives(house: House, shop:
     assert standing_still not in told.clocks
     await ActivityEnvironment().run(Sweeps(house.database, reach(house.temporal), AT_ONCE).sweep)
     assert (await shop.ready(clock))["now"] == "2027-02-01T00:00:00Z"
+
+
+async def test_a_workflow_on_a_test_clock_that_was_never_told_of_a_revocation(house: House, shop: Shop) -> None:
+    """The API died right after the commit. To the workflow's old standing nothing is due, whatever time it is told."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock)
+    async with change(house.database, agreement) as locked:
+        await lifecycle.revoke(locked, initiator="merchant", reason=None)
+    told = Told()
+    await told.sweep(house)
+    assert clock in told.clocks
+    tick, tick_refund, look = (
+        partial(tell, house.temporal) for tell in (workflows.tick, workflows.tick_refund, workflows.look)
+    )
+    clocks = TestClocks(house.database, house.outside, tick, tick_refund, look, patience=AT_ONCE)
+    await ActivityEnvironment().run(clocks.advance_clock, ClockInput(clock_id=clock))
+    assert (await shop.read(agreement))["revocation"]["provider_status"] == "done"
+    await told.sweep(house)
+    assert told.clocks.count(clock) == 1
 
 
 async def test_one_agreement_that_cannot_be_taken_up_does_not_stop_the_others(
