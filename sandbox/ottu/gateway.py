@@ -153,7 +153,8 @@ async def _body(request: Request) -> dict[str, Any]:
     if not raw:
         return {}
     if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        return _form(await request.form())
+        async with request.form() as form:
+            return _form(form)
     if kind != "application/json":
         raise Refused(415, {"detail": f'Unsupported media type "{kind}" in request.'})
     try:

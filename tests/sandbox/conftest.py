@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.sandbox.ottu_support import Merchant as OttuMerchant
+from tests.sandbox.ottu_support import an_ottu
 from tests.sandbox.support import CLIENT_ID, KEY, START, Inbox, Merchant, a_sandbox
 
 
@@ -30,3 +32,16 @@ async def merchant(running: tuple[Merchant, Inbox]) -> AsyncIterator[Merchant]:
 @pytest.fixture
 def inbox(running: tuple[Merchant, Inbox], merchant: Merchant) -> Inbox:
     return running[1]
+
+
+@pytest.fixture(scope="session")
+async def running_ottu(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OttuMerchant]:
+    async with an_ottu(tmp_path_factory.mktemp("ottu")) as merchant:
+        yield merchant
+
+
+@pytest.fixture
+async def ottu(running_ottu: OttuMerchant) -> AsyncIterator[OttuMerchant]:
+    await running_ottu.begin()
+    yield running_ottu
+    await running_ottu.quiet()  # nothing of this test may reach the inbox of the next

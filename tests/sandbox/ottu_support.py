@@ -74,6 +74,14 @@ class Merchant:
     authorization: str = f"Api-Key {API_KEY}"
     http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=5, trust_env=False))
 
+    async def begin(self) -> None:
+        """Everything as at the start."""
+        self.clock, self.now, self.authorization = "clk_1", START, f"Api-Key {API_KEY}"
+        await self.admin("reset", {})
+        await self.register()
+        for remembered in (self.inbox.received, self.inbox.headers, self.inbox.answers):
+            remembered.clear()
+
     async def register(self, **more: Any) -> dict[str, Any]:
         """The merchant as it is by default, with `instance` and other parts changed."""
         body = {
@@ -223,5 +231,3 @@ async def an_ottu(folder: Path, settings: OttuSettings = FAST) -> AsyncIterator[
         yield merchant
         inbox.never.set()
         await merchant.http.aclose()
-
-
