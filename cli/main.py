@@ -76,13 +76,16 @@ def worker() -> None:
 def sandbox(
     data: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")],
     antom_port: Annotated[int, typer.Option(help="Port of the Antom sandbox.")],
+    ottu_port: Annotated[int | None, typer.Option(help="Port of the Ottu sandbox; without it there is none.")] = None,
+    pivot_port: Annotated[int | None, typer.Option(help="Port of the Pivot sandbox; without it there is none.")] = None,
 ) -> None:
     """Stand in for the payment providers, speaking their real protocols."""
     import logs
     from sandbox.main import serve
 
     logs.set_up(os.environ.get("AUTODEBIT_ENVIRONMENT", "production"))
-    asyncio.run(serve(data, {"antom": antom_port}))
+    ports = {"antom": antom_port, "ottu": ottu_port, "pivot": pivot_port}
+    asyncio.run(serve(data, {name: port for name, port in ports.items() if port is not None}))
 
 
 def main() -> None:

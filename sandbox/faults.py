@@ -1,7 +1,8 @@
 """Faults injected at random, from a seed, into a provider's API calls and notifications (design §8).
 
 They hit what scripts do not: any call may be slow, refused with HTTP 500 before it did anything, or carried out and
-then left without an answer; any notification may be sent twice or held back so that later ones overtake it.
+then left without an answer; any notification may be sent twice, an hour late, or held back so that later ones overtake
+it. Pivot's sandbox also sends forged ones: false news under a wrong key.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class FaultPlan(BaseModel):
     lost_answer: Chance = 0
     duplicate: Chance = 0
     shuffle: Chance = 0
+    late: Chance = 0
+    forge: Chance = 0
     http_500: Chance = 0
     latency_ms: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (0, 0)
 
@@ -65,6 +68,16 @@ class Faults:
 
     def duplicate(self) -> bool:
         return self._dice.random() < self.plan.duplicate
+
+    def late(self) -> bool:
+        return self._rare(self.plan.late)
+
+    def forge(self) -> bool:
+        return self._rare(self.plan.forge)
+
+    def _rare(self, chance: float) -> bool:
+        """Without a chance no dice are thrown: plans that do not use it keep their sequence."""
+        return chance > 0 and self._dice.random() < chance
 
     def held_back(self) -> timedelta:
         """How long, in real time, a notification waits so that others overtake it; mostly zero."""

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from sandbox.antom.app import create_app as antom
+from sandbox.ottu.app import create_app as ottu
+from sandbox.pivot.app import create_app as pivot
 from sandbox.server import Server
 
-GATEWAYS = {"antom": antom}
+GATEWAYS: dict[str, Callable[[Path], FastAPI]] = {"antom": antom, "ottu": ottu, "pivot": pivot}
 """Name of each gateway and what makes its app from the path of its database."""
 
 

@@ -20,6 +20,8 @@ from sandbox.faults import Faults
 
 NOTIFY = "notify"
 """Kind of agenda row that sends a notification."""
+LATE = timedelta(hours=1)
+"""How long after the fact late news comes."""
 LONGEST = 60.0
 """Seconds after which a merchant is given up even if the dialect would wait longer."""
 
@@ -53,6 +55,8 @@ class Dialect:
     acknowledges: Callable[[httpx.Response], bool]
     answer_within: float = 10.0
     """Seconds a merchant has for its answer, always in real time."""
+    gives_up_on: Callable[[int], bool] = lambda _: False
+    """Whether an answer with this HTTP status is final, no yes though it is."""
     only_after_timeouts: bool = False
     """An answer that is no yes, or a refused connection, is final: only a time-out is tried again."""
 
@@ -87,6 +91,7 @@ class Notifier:
     ) -> int:
         """Plans a notification `after` the moment, `copies` times over; the number of the first copy."""
         copies += self.faults.duplicate()
+        after += LATE if self.faults.late() else NOW
         held = (self.delay if hold is None else hold) + self.faults.held_back()
         rows = [message]
         for _ in range(copies - 1):
@@ -121,6 +126,7 @@ class Notifier:
             row.attempts += 1
             row.last_status, row.last_error, row.acknowledged = status, error, acknowledged
             final = self.dialect.only_after_timeouts and error != TimeoutError.__name__
+            final = final or (status is not None and self.dialect.gives_up_on(status))
             if acknowledged or final or row.attempts > len(self.dialect.waits):
                 return None
             return self.dialect.waits[row.attempts - 1]

@@ -20,7 +20,10 @@ from cli.embedded.postgres import write_private
 from cli.embedded.supervisor import Process, StartFailed, answers, tail
 
 _USUAL_PORTS = {"temporal": 7233, "temporal_ui": 8233}
-_PORTS = ("postgres", "temporal", "temporal_ui", "worker", "antom")
+_SANDBOXES = ("antom", "ottu", "pivot")
+_PORTS = ("postgres", "temporal", "temporal_ui", "worker", *_SANDBOXES)
+_CONNECTED = ("antom",)
+"""Gateways at whose sandbox the demo merchant has an account: those with a connector."""
 
 
 class ReadyFile(BaseModel):
@@ -63,7 +66,7 @@ class Stack:
     @property
     def sandboxes(self) -> dict[str, str]:
         """Address per sandboxed gateway."""
-        return {"antom": f"http://127.0.0.1:{self._ports['antom']}"}
+        return {gateway: f"http://127.0.0.1:{self._ports[gateway]}" for gateway in _SANDBOXES}
 
     @property
     def ready(self) -> ReadyFile:
@@ -88,20 +91,27 @@ class Stack:
         environment = self._environment()
         await self._migrate(environment)
         await self._engines.supervisor.start(
-            self._ours(environment, "sandbox", f"{self.sandboxes['antom']}/_sandbox/health", *self._sandbox_options()),
-            self._ours(environment, "worker", f"http://127.0.0.1:{self._ports['worker']}/readyz"),
             self._ours(
-                environment, "api", f"{self.api_url}/readyz", "--host", "127.0.0.1", "--port", str(self._ports["api"])
+                environment,
+                "sandbox",
+                [f"{url}/_sandbox/health" for url in self.sandboxes.values()],
+                *self._sandbox_options(),
+            ),
+            self._ours(environment, "worker", [f"http://127.0.0.1:{self._ports['worker']}/readyz"]),
+            self._ours(
+                environment, "api", [f"{self.api_url}/readyz"], "--host", "127.0.0.1", "--port", str(self._ports["api"])
             ),
         )
-        self._demo = await ensure(self._data, self.sandboxes, environment)
+        connected = {gateway: self.sandboxes[gateway] for gateway in _CONNECTED}
+        self._demo = await ensure(self._data, connected, environment)
 
     async def stop(self) -> None:
         """Ends every process, the API first and PostgreSQL last."""
         await self._engines.stop()
 
     def _sandbox_options(self) -> tuple[str, ...]:
-        return "--data", str(self._data / "sandbox"), "--antom-port", str(self._ports["antom"])
+        ports = [text for name in _SANDBOXES for text in (f"--{name}-port", str(self._ports[name]))]
+        return "--data", str(self._data / "sandbox"), *ports
 
     def _environment(self) -> dict[str, str]:
         """Settings of our own processes; keys of the vault given from outside win over the generated ones."""
@@ -115,12 +125,12 @@ class Stack:
             "AUTODEBIT_WORKER_HEALTH_PORT": str(self._ports["worker"]),
         }
 
-    def _ours(self, environment: dict[str, str], command: str, health: str, *options: str) -> Process:
+    def _ours(self, environment: dict[str, str], command: str, health: list[str], *options: str) -> Process:
         return Process(
             name=command,
             argv=[*_autodebit(command), *options],
             env=environment,
-            ready=answers(health),
+            ready=answers(*health),
             log=self._data / "logs" / f"{command}.log",
         )
 

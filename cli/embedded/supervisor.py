@@ -210,15 +210,15 @@ def tail(path: Path, lines: int = 15) -> str:
     return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
 
-def answers(url: str) -> Callable[[], Awaitable[bool]]:
-    """A readiness check: GET on the address gives 200."""
+def answers(*urls: str) -> Callable[[], Awaitable[bool]]:
+    """A readiness check: GET on each address gives 200."""
     plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used, but httpx would load the system's store at every try
 
     async def check() -> bool:
         # trust_env: a proxy of the shell has no business between two processes of one machine.
         async with httpx.AsyncClient(verify=plain, trust_env=False, timeout=2.0) as client:
             try:
-                return (await client.get(url)).status_code == httpx.codes.OK
+                return all([(await client.get(url)).status_code == httpx.codes.OK for url in urls])
             except httpx.HTTPError:
                 return False
 

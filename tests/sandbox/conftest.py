@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.sandbox import pivot_support
 from tests.sandbox.ottu_support import Merchant as OttuMerchant
 from tests.sandbox.ottu_support import an_ottu
+from tests.sandbox.pivot_support import Callbacks, Shop, a_pivot_sandbox
 from tests.sandbox.support import CLIENT_ID, KEY, START, Inbox, Merchant, a_sandbox
 
 
@@ -45,3 +47,27 @@ async def ottu(running_ottu: OttuMerchant) -> AsyncIterator[OttuMerchant]:
     await running_ottu.begin()
     yield running_ottu
     await running_ottu.quiet()  # nothing of this test may reach the inbox of the next
+
+
+@pytest.fixture(scope="session")
+async def pivot(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Shop, Callbacks]]:
+    async with a_pivot_sandbox(tmp_path_factory.mktemp("pivot")) as both:
+        yield both
+
+
+@pytest.fixture
+async def shop(pivot: tuple[Shop, Callbacks]) -> AsyncIterator[Shop]:
+    shop, callbacks = pivot
+    shop.now, shop.clock = pivot_support.START, "clk_1"
+    await shop.admin("reset", {})
+    await shop.register()
+    callbacks.received.clear()
+    callbacks.refused.clear()
+    callbacks.answers.clear()
+    yield shop
+    await shop.quiet()  # nothing of this test may reach the callbacks of the next
+
+
+@pytest.fixture
+def callbacks(pivot: tuple[Shop, Callbacks], shop: Shop) -> Callbacks:
+    return pivot[1]
