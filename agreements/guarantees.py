@@ -31,3 +31,5 @@ class Traits:
     authorization_life: timedelta
     """How long the customer's page can be used."""
     queries: QueryLimits = AT_ANY_TIME
+    consent_by_payment: bool = False
+    """The customer authorizes by paying: that payment is the first cycle, or a verification."""

@@ -19,6 +19,7 @@ from agreements.declines import Decline
 from agreements.guarantees import QueryLimits as QueryLimits
 from agreements.guarantees import Traits as Traits
 from agreements.money import Money
+from agreements.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,26 @@ class Call:
 
 
 @dataclass(frozen=True)
+class Card:
+    """What is known of the card behind a token. Never its number.
+
+    `network` is the scheme (visa, mastercard, ...); `fingerprint` is the same whichever token stands for the card;
+    `marks` are warnings such as `prepaid` or `single_use`. The transaction ids chain later debits to the first payment
+    (payment-rules §2.6).
+    """
+
+    brand: str
+    network: str | None = None
+    last4: str | None = None
+    expiry_month: int | None = None
+    expiry_year: int | None = None
+    fingerprint: str | None = None
+    marks: tuple[str, ...] = ()
+    network_transaction_id: str | None = None
+    transaction_link_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Token:
     """A payment credential as the provider issued it. Secrets: only ever stored sealed."""
 
@@ -52,6 +73,29 @@ class Token:
     refresh_expires_at: datetime | None = None
     label: str | None = None
     """Masked name of the customer's account, for people."""
+    card: Card | None = None
+    reference: str | None = None
+    """What else a debit with it must name, such as the provider's channel (Ottu's pg_code) or customer id (Pivot)."""
+
+
+@dataclass(frozen=True)
+class Payer:
+    """Who agrees, as far as the provider needs to know. `id` is the merchant's own."""
+
+    id: str
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True)
+class FirstPayment:
+    """The customer's own payment, where that is how a provider takes consent. `amount` None: a verification only."""
+
+    request_id: str
+    order_id: str
+    description: str
+    amount: Money | None
 
 
 @dataclass(frozen=True)
@@ -63,24 +107,38 @@ class AuthorizationRequest:
     return_url: str
     notify_url: str
     region: str | None
+    agreement_id: str = ""
+    terms: Terms | None = None
+    payer: Payer | None = None
+    payment: FirstPayment | None = None
+    """With `traits.consent_by_payment` only."""
 
 
 @dataclass(frozen=True)
 class AuthorizationAnswer:
-    """`url` with SUCCEEDED; `decline` with DECLINED (the provider cannot offer this method here)."""
+    """`url` with SUCCEEDED; `decline` with DECLINED (the provider cannot offer this method here).
+
+    `handle` is the provider's name of the page's session, `expires_at` its end where the provider sets one.
+    """
 
     verdict: Verdict
     url: str | None = None
+    handle: str | None = None
+    expires_at: datetime | None = None
     decline: Decline | None = None
     evidence: str = ""
 
 
 @dataclass(frozen=True)
 class TokenAnswer:
-    """`token` with SUCCEEDED."""
+    """`token` with SUCCEEDED. `payment` is what became of the customer's own payment, with `consent_by_payment`.
+
+    A payment that succeeded without a token is DECLINED with its `payment`: the money goes back.
+    """
 
     verdict: Verdict
     token: Token | None = field(default=None, repr=False)
+    payment: ChargeAnswer | None = None
     decline: Decline | None = None
     evidence: str = ""
 
@@ -97,11 +155,31 @@ class ChargeRequest:
     token: str = field(repr=False)
     notify_url: str
     customer_id: str
+    agreement_id: str = ""
+    terms: Terms | None = None
+    token_reference: str | None = None
+    handle: str | None = None
+    """The provider's, from `open`."""
+    network_transaction_id: str | None = None
+    transaction_link_id: str | None = None
+
+
+@dataclass(frozen=True)
+class OpenAnswer:
+    """A debit opened: SUCCEEDED, with a `handle` where the provider works in two steps. No money has moved."""
+
+    verdict: Verdict
+    handle: str | None = None
+    decline: Decline | None = None
+    evidence: str = ""
 
 
 @dataclass(frozen=True)
 class RefundRequest:
-    """Send money back. `request_id` is the idempotency key; repeats with it are safe."""
+    """Send money back. `request_id` is the idempotency key; repeats with it are safe.
+
+    `payment_id` is the provider's handle of the debit: of the payment, or of the session it was made in.
+    """
 
     request_id: str
     payment_id: str
@@ -166,18 +244,25 @@ class Gateway(Protocol):
         """Asks for the customer's page. Safe to repeat: an unused page simply expires."""
 
     async def exchange(self, account: Account, payment_method: str, code: str, call: Call) -> TokenAnswer:
-        """Turns the single-use code of an authorization into a token. PROCESSING: repeat later."""
+        """Turns what an authorization brought into a token: the single-use code, or with `consent_by_payment` the
+        handle of the session the customer paid in. PROCESSING: repeat later.
+        """
 
     async def refresh(self, account: Account, payment_method: str, refresh_token: str, call: Call) -> TokenAnswer:
         """Gets a new token before the old one expires. A lost answer is repeated at once with the same token."""
 
+    async def open(self, account: Account, request: ChargeRequest, call: Call) -> OpenAnswer:
+        """Opens a debit without making it, where the provider works in two steps: its handle is committed before the
+        second one (design promise 1). Moves no money; a repeat is harmless. Elsewhere there is no handle and no call.
+        """
+
     async def charge(self, account: Account, request: ChargeRequest, call: Call) -> ChargeAnswer:
         """Debits. Only ever called for an attempt whose row says `sent`."""
 
-    async def inquire(self, account: Account, request_id: str, call: Call) -> ChargeAnswer:
-        """Asks what became of a debit. Moves no money."""
+    async def inquire(self, account: Account, request_id: str, call: Call, handle: str | None = None) -> ChargeAnswer:
+        """Asks what became of a debit. Moves no money. `handle` is what the provider calls it, where it told us."""
 
-    async def cancel(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+    async def cancel(self, account: Account, request_id: str, call: Call, handle: str | None = None) -> ReversalAnswer:
         """Ends a debit that is unfinished, or gives it back in full while the provider's window is open."""
 
     async def refund(self, account: Account, request: RefundRequest, call: Call) -> ReversalAnswer:
@@ -186,5 +271,5 @@ class Gateway(Protocol):
     async def inquire_refund(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
         """Asks what became of a refund."""
 
-    async def revoke(self, account: Account, token: str, call: Call) -> ReversalAnswer:
+    async def revoke(self, account: Account, token: str, call: Call, customer_id: str | None = None) -> ReversalAnswer:
         """Ends the customer's authorization. SUCCEEDED also when the provider no longer knows the token."""

@@ -19,6 +19,7 @@ from gateways.port import (
     ChargeAnswer,
     ChargeRequest,
     Gateway,
+    OpenAnswer,
     RefundRequest,
     ReversalAnswer,
     TokenAnswer,
@@ -72,6 +73,10 @@ class Antom:
             return TokenAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
         return transformers.token(answer)
 
+    async def open(self, account: Account, request: ChargeRequest, call: Call) -> OpenAnswer:
+        """Antom debits in one call: there is nothing to open."""
+        return OpenAnswer(Verdict.SUCCEEDED)
+
     async def charge(self, account: Account, request: ChargeRequest, call: Call) -> ChargeAnswer:
         """pay with AGREEMENT_PAYMENT."""
         answer = await self._post(account, "payments/pay", transformers.pay(request, account.keys), call)
@@ -79,14 +84,14 @@ class Antom:
             return ChargeAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
         return transformers.charge(answer, request)
 
-    async def inquire(self, account: Account, request_id: str, call: Call) -> ChargeAnswer:
+    async def inquire(self, account: Account, request_id: str, call: Call, handle: str | None = None) -> ChargeAnswer:
         """inquiryPayment by our own id."""
         answer = await self._post(account, "payments/inquiryPayment", {"paymentRequestId": request_id}, call)
         if isinstance(answer, NoAnswer):
             return ChargeAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
         return transformers.inquiry(answer, request_id)
 
-    async def cancel(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+    async def cancel(self, account: Account, request_id: str, call: Call, handle: str | None = None) -> ReversalAnswer:
         """cancel by our own id; a paid debit is given back in full until 00:15 GMT+8 of the next day."""
         answer = await self._post(account, "payments/cancel", {"paymentRequestId": request_id}, call)
         if isinstance(answer, NoAnswer):
@@ -107,7 +112,7 @@ class Antom:
             return ReversalAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
         return transformers.refund_inquiry(answer, request_id)
 
-    async def revoke(self, account: Account, token: str, call: Call) -> ReversalAnswer:
+    async def revoke(self, account: Account, token: str, call: Call, customer_id: str | None = None) -> ReversalAnswer:
         """revoke; a TOKEN_CANCELED notification follows."""
         answer = await self._post(account, "authorizations/revoke", {"accessToken": token}, call)
         if isinstance(answer, NoAnswer):

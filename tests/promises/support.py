@@ -142,13 +142,13 @@ class Watched(Antom):
             await self.before()
         return await super().exchange(account, payment_method, code, call)
 
-    async def inquire(self, account: Account, request_id: str, call: Call) -> ChargeAnswer:
+    async def inquire(self, account: Account, request_id: str, call: Call, handle: str | None = None) -> ChargeAnswer:
         self.calls.append("inquire")
-        return await super().inquire(account, request_id, call)
+        return await super().inquire(account, request_id, call, handle)
 
-    async def cancel(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+    async def cancel(self, account: Account, request_id: str, call: Call, handle: str | None = None) -> ReversalAnswer:
         self.calls.append("cancel")
-        return await super().cancel(account, request_id, call)
+        return await super().cancel(account, request_id, call, handle)
 
     async def refund(self, account: Account, request: RefundRequest, call: Call) -> ReversalAnswer:
         self.calls.append("refund")

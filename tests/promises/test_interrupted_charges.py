@@ -165,7 +165,7 @@ async def test_nothing_is_sent_again_after_the_agreement_has_ended(shop: Shop) -
         with pytest.raises(Killed):
             await hand.charge(step)
         hand.gateway.before = None
-        for seconds in (61, 80):
+        for seconds in (61, 121):
             inquiry = await later(shop, clock, step, seconds=seconds)
             standing = await hand.inquire(inquiry)
             assert all(found.at > inquiry.at for found in standing.unfinished)
