@@ -68,11 +68,17 @@ def _send_back(change: Change, charge: Charge, attempt: Attempt) -> None:
             status=RefundStatus.PENDING,
             currency=attempt.currency,
             amount=attempt.amount,
-            reason="the cycle was paid already" if charge.paid_at else "the agreement was revoked",
+            reason=_why(charge),
             next_try_at=change.now,
             created_at=change.now,
         )
     )
+
+
+def _why(charge: Charge) -> str:
+    if charge.paid_at is not None:
+        return "the cycle was paid already"
+    return "the charge was canceled" if charge.canceled_at is not None else "the agreement was revoked"
 
 
 async def _declined(change: Change, charge: Charge, attempt: Attempt) -> None:

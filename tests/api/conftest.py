@@ -33,6 +33,7 @@ from tests.gateways.antom_fixtures import ANTOM_KEY, CLIENT_ID, MERCHANT_KEY, pr
 from tests.support.folders import data_folder
 from workflows.agreement import AgreementWorkflow
 from workflows.client import connect
+from workflows.refund import RefundWorkflow
 
 QUICK = Patience(
     authorization=timedelta(milliseconds=100),
@@ -149,7 +150,7 @@ async def workflows_only(temporal: Client) -> AsyncIterator[None]:
     async with Worker(
         temporal,
         task_queue=AGREEMENTS_QUEUE,
-        workflows=[AgreementWorkflow],
+        workflows=[AgreementWorkflow, RefundWorkflow],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         yield
