@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import merchants, vault
+from cli import charges, merchants, vault
 from settings import Settings
 
 app = typer.Typer(
     name="autodebit", help="Recurring payments: one durable workflow per agreement.", no_args_is_help=True
 )
 app.add_typer(merchants.app, name="merchants")
+app.add_typer(charges.app, name="charges")
 app.add_typer(vault.app, name="vault")
 
 
