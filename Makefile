@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox cli worke
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev test lint
+.PHONY: demo dev test laws lint
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -21,6 +21,10 @@ dev: $(VENV)/.synced
 
 test: $(VENV)/.synced
 	$(BIN)/pytest
+
+# The laws of the schedule in every time zone, a line each; `make laws ZONES=Europe/` for some of them.
+laws: $(VENV)/.synced
+	AUTODEBIT_LAWS_ZONES=$(ZONES) $(BIN)/pytest -v --no-header tests/agreements/laws_in_every_zone.py
 
 lint: $(VENV)/.synced
 	$(BIN)/ruff format --check .

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from agreements import schedule
-from agreements.schedule import DateRule, business_days, dates
+from agreements.schedule import DateRule, ForbiddenWindow, business_days, dates
 from agreements.terms import (
     AgreementType,
     AmountVariability,
@@ -50,8 +50,11 @@ _SHORTEST_TO_ROLL = 7
 """Days. Long weekends alone would put cycles that come more often on the same business day again and again."""
 
 
-def problems(terms: Terms, today: date) -> list[TermsProblem]:
-    """Everything that keeps the terms from being agreed to. `today` is the day in the terms' zone; [] means sound."""
+def problems(terms: Terms, today: date, windows: tuple[ForbiddenWindow, ...] = ()) -> list[TermsProblem]:
+    """Everything that keeps the terms from being agreed to; [] means sound.
+
+    `today` is the day in the terms' zone, `windows` are the forbidden hours of the payment method's rail.
+    """
     found = [
         *_missing(terms),
         *_frequency(terms),
@@ -62,7 +65,7 @@ def problems(terms: Terms, today: date) -> list[TermsProblem]:
         *_rolling(terms),
     ]
     # Dates are only worth looking at once the fields that make them are sound.
-    return found or list(_due_dates(complete(terms, today)))
+    return found or list(_due_dates(complete(terms, today), windows))
 
 
 def _missing(terms: Terms) -> Iterator[TermsProblem]:
@@ -154,7 +157,7 @@ def _rolling(terms: Terms) -> Iterator[TermsProblem]:
         yield TermsProblem("/business_days/roll", detail)
 
 
-def _due_dates(terms: Terms) -> Iterator[TermsProblem]:
+def _due_dates(terms: Terms, windows: tuple[ForbiddenWindow, ...]) -> Iterator[TermsProblem]:
     if not schedule.has_schedule(terms):
         return
     last = schedule.last_cycle(schedule.Plan(terms))
@@ -168,6 +171,20 @@ def _due_dates(terms: Terms) -> Iterator[TermsProblem]:
         detail = f"{stuck} has no business day near it, within the terms, that is not another cycle's: use none"
         yield TermsProblem("/business_days/roll", detail)
     yield from _gaps(terms, [day for day, _ in dated])
+    if last is not None:
+        yield from _pushed_out(terms, windows, schedule.cycle_date(terms, last))
+
+
+def _pushed_out(terms: Terms, windows: tuple[ForbiddenWindow, ...], last: date) -> Iterator[TermsProblem]:
+    """Whether the rail puts the last debit off until the terms have ended, at its latest place in the debit window."""
+    latest = datetime.combine(last, time.fromisoformat(terms.debit_time))
+    latest += timedelta(minutes=(terms.debit_window_minutes or 1) - 1)
+    instant = schedule.local_instant(last, f"{latest:%H:%M}", terms.timezone)
+    moved, rules = schedule.allowed(schedule.Plan(terms, windows=windows), instant)
+    end = schedule.ends_at(terms)
+    if rules and end is not None and moved >= end:
+        detail = f"{', '.join(rules)} puts the debit of {last} off until the terms have ended: use an earlier time"
+        yield TermsProblem("/debit_time", detail)
 
 
 def _gaps(terms: Terms, days: list[date]) -> Iterator[TermsProblem]:

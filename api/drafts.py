@@ -16,7 +16,7 @@ from agreements.terms import AmountVariability, Terms, complete
 from agreements.views import Customer, PaymentMethod
 from api import urls
 from api.problems import FieldError, Problem
-from store import clocks, ids, merchants, reads
+from store import clocks, ids, merchants, plans, reads
 from store.creation import Draft
 from store.merchants import Principal
 
@@ -63,7 +63,8 @@ async def checked(session: AsyncSession, principal: Principal, body: AgreementBo
     now = await clocks.now_for(session, clock.id if clock else None)
     today = schedule.today(body.terms.timezone, now)
     errors += policy_errors(body.retry_policy, today)
-    errors += [_error(f"/terms{found.pointer}", found.detail) for found in problems(body.terms, today)]
+    windows = plans.windows(body.gateway, body.payment_method.type, today)
+    errors += [_error(f"/terms{found.pointer}", found.detail) for found in problems(body.terms, today, windows)]
     if errors or account is None:
         raise _invalid(errors)
     return Draft(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from agreements import rulebook, schedule
-from agreements.schedule import Plan
+from agreements.schedule import ForbiddenWindow, Plan
 from agreements.terms import Terms
 from store.tables import Agreement
 
@@ -13,5 +13,10 @@ from store.tables import Agreement
 def of(agreement: Agreement, terms: Terms, now: datetime) -> Plan:
     """The plan by the rulebook's word of the day: the forbidden hours of the rail the payment method runs on."""
     on = schedule.today(terms.timezone, now)
-    rail = rulebook.current().rail(agreement.gateway, agreement.payment_method, on)
-    return Plan(terms, agreement.id, rail.windows if rail else ())
+    return Plan(terms, agreement.id, windows(agreement.gateway, agreement.payment_method, on))
+
+
+def windows(gateway: str, payment_method: str, on: date) -> tuple[ForbiddenWindow, ...]:
+    """The hours in which a payment method takes no debits, as of a day."""
+    rail = rulebook.current().rail(gateway, payment_method, on)
+    return rail.windows if rail else ()

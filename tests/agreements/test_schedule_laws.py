@@ -1,6 +1,6 @@
 """The laws every schedule keeps, over a century, checked against a wall calendar and a clock on the wall.
 
-A sample of plans here; `make laws` goes on to every zone of the tz database (`test_schedule_zones.py`).
+A sample of plans here; `make laws` goes on to every zone of the tz database (`laws_in_every_zone.py`).
 """
 
 from datetime import date, datetime, timedelta

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 from pydantic import ValidationError
 
+from agreements.problems import problems
 from agreements.schedule import ForbiddenWindow, Plan, allowed, due_at, in_debit_window, jitter, last_cycle, planned
 from agreements.terms import Terms
 from tests.agreements.strategies import monthly
@@ -13,6 +14,7 @@ from tests.agreements.strategies import monthly
 MORNING = ForbiddenWindow(id="upi.morning", timezone="Asia/Kolkata", start=time(10, 0), end=time(13, 0))
 EVENING = ForbiddenWindow(id="upi.evening", timezone="Asia/Kolkata", start=time(17, 0), end=time(21, 30))
 NIGHT = ForbiddenWindow(id="night", timezone="Asia/Kolkata", start=time(22, 0), end=time(6, 0))
+START = date(2027, 1, 31)
 UPI = (MORNING, EVENING)
 
 
@@ -90,6 +92,19 @@ class TestForbiddenWindows:
         terms = kolkata(debit_time="22:30", expiry_date="2027-02-28")
         assert last_cycle(Plan(terms, windows=UPI)) == 2
         assert last_cycle(Plan(terms, windows=(NIGHT,))) == 1
+        assert problems(terms, START, UPI) == []
+        [problem] = problems(terms, START, (NIGHT,))
+        assert problem.pointer == "/debit_time"
+        assert "night puts the debit of 2027-02-28 off" in problem.detail
+
+    def test_the_whole_debit_window_counts_for_the_last_cycle(self) -> None:
+        """Only agreements whose jitter falls into the last minute would lose it; none is let in."""
+        terms = kolkata(debit_time="21:00", debit_window_minutes=60, expiry_date="2027-02-28")
+        assert problems(terms, START, (NIGHT,)) == []
+        [problem] = problems(terms.model_copy(update={"debit_window_minutes": 61}), START, (NIGHT,))
+        assert problem.pointer == "/debit_time"
+        longer = terms.model_copy(update={"debit_window_minutes": 61, "expiry_date": date(2027, 3, 1)})
+        assert problems(longer, START, (NIGHT,)) == []
 
     def test_windows_that_leave_no_time_are_an_error(self) -> None:
         halves = [("a", time(0, 0), time(12, 0)), ("b", time(12, 0), time(0, 0))]
