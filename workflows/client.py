@@ -196,7 +196,8 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
 async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
     """Starts webhook deliveries in this order, each a standalone activity that operators see in the Temporal UI.
 
-    They have no deadline as a whole: their own plan ends them, and while no worker runs they must not be lost.
+    They have no deadline as a whole: their own plan ends them, and while no worker runs they must not be lost. One that
+    died with its worker is noticed by its heartbeat.
     """
     for delivery_id in delivery_ids:
         await client.start_activity(
@@ -206,5 +207,6 @@ async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
             task_queue=DELIVERIES_QUEUE,
             id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
             start_to_close_timeout=timedelta(seconds=30),
+            heartbeat_timeout=timedelta(seconds=10),
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coefficient=2.0),
         )

@@ -24,6 +24,7 @@ class SweeperWorkflow:
             await workflow.execute_activity(
                 SWEEP,
                 start_to_close_timeout=timedelta(minutes=1),
+                heartbeat_timeout=timedelta(seconds=10),  # a sweep that dies with its worker must not hold up the next
                 retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=30)),
                 summary="start what was left behind",
             )
