@@ -105,13 +105,10 @@ class Charges:
         charge.captured, charge.paid = value, moment.now
         charge.status, charge.updated = "SUCCESS", moment.now
         _touch(payment, "PAID", moment)
-        entry = session.get(ledger.Entry, charge.entry)
-        if entry is not None:
-            entry.status, entry.amount = Status.SUCCEEDED, minor_units(payment.currency, value)
+        entry = session.get_one(ledger.Entry, charge.entry)
+        entry.status, entry.amount = Status.SUCCEEDED, minor_units(payment.currency, value)
         if payment.keep or payment.recurring_id:
-            method = self._store(session, moment, payment, charge)
-            if entry is not None:
-                entry.credential = method.id
+            entry.credential = self._store(session, moment, payment, charge).id
         self._close(session, payment)
         return self.notices.result(session, moment, payment, charge)
 

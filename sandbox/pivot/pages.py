@@ -225,12 +225,9 @@ class Pages:
 
     def _onward(self, payment: PaymentSession) -> Response:
         """To the merchant; from the hosted page by way of the status page, unless that is bypassed."""
-        if payment.mode == "REDIRECT" and not payment.echo["bypassStatusPage"]:
-            return RedirectResponse(f"/status?{urlencode({'token': payment.page_token})}", 303, HEADERS)
-        back = _back(payment)
-        if back:
-            return RedirectResponse(back, 303, HEADERS)
-        return message(TITLES.get(payment.status, "Payment"), "You can close this page.", 200)
+        shows_status = payment.mode == "REDIRECT" and not payment.echo["bypassStatusPage"]
+        status_page = f"/status?{urlencode({'token': payment.page_token})}"
+        return RedirectResponse(status_page if shows_status else _back(payment) or status_page, 303, HEADERS)
 
     def _hosted(self, session: Session, payment: PaymentSession) -> Response:
         stored = []

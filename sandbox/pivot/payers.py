@@ -56,7 +56,7 @@ class Payers:
         """Who pays at once; None when that is decided later, on the page or by the confirmation."""
         contract = self._contract(call, request, customer)
         if contract and not request.initiate_first_authorization:
-            method = call.session.get(StoredMethod, contract.method_id)
+            method = call.session.get(StoredMethod, contract.method_id) if contract.method_id else None
             if method is None or method.status != "ACTIVE":
                 raise ApiError("api_validation_error", "recurringId", "has no successful first authorization")
             return Payer(method=method, unattended=True)

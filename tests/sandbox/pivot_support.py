@@ -112,14 +112,13 @@ class Shop:
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.http.request(method, self.base_url + path, json=body, headers=sent)
 
-    async def ok(self, method: str, path: str, body: Data | None = None, **more: Any) -> Data:
-        """The data of a call that must succeed."""
+    async def ok(self, method: str, path: str, body: Data | None = None, **more: Any) -> Any:
+        """The data of a call that must succeed: an object, or a list of them."""
         answer = await self.send(method, path, body, **more)
         assert answer.status_code == 200, answer.text
         envelope = answer.json()
         assert (envelope["code"], envelope["message"]) == ("00", "Success")
-        data: Data = envelope["data"]
-        return data
+        return envelope["data"]
 
     async def refused(self, method: str, path: str, body: Data | None = None, **more: Any) -> tuple[int, str]:
         """Status and code of a call that must fail, its error checked for shape."""
@@ -127,7 +126,7 @@ class Shop:
         return shape_of(answer)
 
     async def read(self, session_id: str) -> Data:
-        return await self.ok("GET", f"/v2/payments/{session_id}")
+        return dict(await self.ok("GET", f"/v2/payments/{session_id}"))
 
     async def admin(self, path: str, body: Any = None) -> Any:
         """GET under /_sandbox/, or POST with a body."""
@@ -179,7 +178,7 @@ class Shop:
         return {name: value for name, value in (usual | change).items() if value is not None}
 
     async def create(self, reference: str = "ord1", **change: Any) -> Data:
-        return await self.ok("POST", "/v2/payments", self.body(reference, **change))
+        return dict(await self.ok("POST", "/v2/payments", self.body(reference, **change)))
 
     async def decide(self, session: Data, decision: str = "approve", **form: str) -> httpx.Response:
         """Posts the customer's form."""
@@ -209,7 +208,7 @@ class Shop:
         return self.body(reference, **(usual | change))
 
     async def renew(self, stored: Data, reference: str = "ren1", **change: Any) -> Data:
-        return await self.ok("POST", "/v2/payments", self.debit(stored, reference, **change))
+        return dict(await self.ok("POST", "/v2/payments", self.debit(stored, reference, **change)))
 
     async def with_key(self, reference: str = "ord1", **change: Any) -> Data:
         """An API session that hands out a key (note §2.6 c)."""
@@ -222,9 +221,8 @@ class Shop:
         } | change
 
     async def confirm(self, session: Data, card: str = CHALLENGE, **change: Any) -> Data:
-        return await self.ok(
-            "POST", f"/v2/payments/{session['id']}/confirm", self.confirmation(session, card, **change)
-        )
+        path = f"/v2/payments/{session['id']}/confirm"
+        return dict(await self.ok("POST", path, self.confirmation(session, card, **change)))
 
 
 def encrypted(session: Data, number: str, **change: str) -> str:
