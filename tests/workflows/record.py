@@ -9,14 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, Protocol
 
-from temporalio.client import Client, WorkflowHistory
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 
-from tests.support.clock import workflow_clock
+from tests.support.clock import WorkflowClock, workflow_clock
+from tests.workflows.refund_scenarios import REFUND_SCENARIOS
 from tests.workflows.scenarios import SCENARIOS
 
+
+class Playable(Protocol):
+    """A scripted life of a workflow."""
+
+    async def play(self, clock: WorkflowClock, **worker_options: int) -> WorkflowHandle[Any, Any]:
+        """Plays it to its end."""
+
+
+EVERY: dict[str, Callable[[], Playable]] = {**SCENARIOS, **REFUND_SCENARIOS}
 FOLDER = Path(__file__).parent.parent / "histories"
 
 
@@ -31,7 +43,7 @@ async def record(folder: Path) -> None:
     """Plays every scenario and writes one file per run into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     async with workflow_clock() as clock:
-        for name, make in SCENARIOS.items():
+        for name, make in EVERY.items():
             handle = await make().play(clock)
             for number, history in enumerate(await runs(clock.client, handle.id), 1):
                 text = json.dumps(json.loads(history.to_json()), separators=(",", ":"))
