@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from agreements.schedule.plan import DateRule, ForbiddenWindow, Plan
 from agreements.terms import Terms
 
-_DAY = timedelta(days=1)
+_DAY, _SECOND = timedelta(days=1), timedelta(seconds=1)
 _LONGEST_WAIT = timedelta(days=3)
 """Windows of one rail come every day; who waits longer than this waits for ever."""
 
@@ -87,12 +87,13 @@ def in_debit_window(plan: Plan, instant: datetime) -> datetime:
 def _debit_window(terms: Terms, day: date, minutes: int) -> tuple[datetime, datetime]:
     """From when until when (exclusive, UTC) debits are wanted on a local day.
 
-    A window that ends in a DST gap holds the first instant after it: debits wanted inside the gap are due there.
+    Where its last second lies in a DST gap, the first instant after the gap belongs to it: that second's debit is due
+    there.
     """
     opens = datetime.combine(day, time.fromisoformat(terms.debit_time))
     first, _ = _instant(opens, terms.timezone)
-    end, dst = _instant(opens + timedelta(minutes=minutes), terms.timezone)
-    return first, end + timedelta(seconds=dst is DateRule.DST_GAP)
+    last, _ = _instant(opens + timedelta(minutes=minutes) - _SECOND, terms.timezone)
+    return first, last + _SECOND
 
 
 def _forbids(window: ForbiddenWindow, instant: datetime) -> bool:

@@ -147,11 +147,11 @@ class TestDebitWindow:
         assert in_debit_window(Plan(kolkata()), ist(30, 3)) == ist(30, 3)
         assert in_debit_window(Plan(kolkata(), windows=UPI), ist(30, 11)) == ist(30, 13)
 
-    def test_a_debit_wanted_inside_a_gap_of_the_clocks_is_due_behind_it(self) -> None:
-        """Berlin, 28 March 2027: 02:00 to 03:00 does not exist."""
-        terms = monthly(
-            timezone="Europe/Berlin", payment_processing_day=28, debit_time="02:10", debit_window_minutes=20
-        )
-        plan = Plan(terms, "agr_1")
+    @pytest.mark.parametrize(("opens", "minutes"), [("02:10", 20), ("02:10", 50), ("01:50", 70)])
+    def test_a_debit_wanted_inside_a_gap_of_the_clocks_is_due_behind_it(self, opens: str, minutes: int) -> None:
+        """Berlin, 28 March 2027: 02:00 to 03:00 does not exist. The window ends inside the gap, or just with it."""
+        terms = monthly(timezone="Europe/Berlin", payment_processing_day=28, debit_time=opens)
+        plan = Plan(terms.model_copy(update={"debit_window_minutes": minutes}), "agr_6")
+        assert jitter(plan) > timedelta(minutes=10)
         assert due_at(plan, 2) == datetime(2027, 3, 28, 1, 0, tzinfo=UTC)
         assert in_debit_window(plan, due_at(plan, 2)) == due_at(plan, 2)
