@@ -33,6 +33,8 @@ async def cancel(change: Change, charge_id: str) -> Refund | None:
         raise Conflict("an attempt is in flight: cancel the charge once it is known whether it was paid")
     if charge.status not in _NOT_COLLECTED:
         raise Conflict(f"a charge that is {charge.status} cannot be canceled")
+    if charge.carried_to is not None:
+        raise Conflict(f"its amount is owed with cycle {charge.carried_to}: cancel that one")
     if charge.cycle is not None and charge.cycle == await cycles.last_written(change) and not change.agreement.ended:
         await cycles.write_next(change, charge.cycle + 1)
     await cycles.drop_prepared(change, charge)

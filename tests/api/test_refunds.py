@@ -184,6 +184,14 @@ async def test_what_is_in_flight_or_has_ended_is_not_canceled(
         assert (await session.get_one(Agreement, agreement_id)).sequence == 0
 
 
+async def test_what_was_carried_to_another_cycle_is_canceled_there(shop: Shop, database: Database) -> None:
+    agreement_id, charge_id = await a_charge(database, shop, ChargeStatus.FAILED, AttemptStatus.FAILED)
+    async with change(database, agreement_id) as locked:
+        (await locked.session.get_one(Charge, charge_id)).carried_to = 2
+    problem = assert_problem(await shop.post(f"/v1/charges/{charge_id}/cancel"), 409, "state_conflict")
+    assert "cycle 2" in problem["detail"]
+
+
 async def test_a_paid_charge_is_given_back_by_a_cancel(shop: Shop, database: Database) -> None:
     _, charge_id = await a_charge(database, shop)
     [whole] = (await shop.post(f"/v1/charges/{charge_id}/cancel")).json()["refunds"]

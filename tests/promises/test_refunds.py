@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
 from activities.contract import RefundInput
 from activities.reversals import Reversals
 from activities.sweep import Sweeps
 from agreements.money import Money
+from agreements.refunds import RefundStatus
 from store import refunds
 from store.changes import change
-from store.tables import Refund
+from store.tables import Notification, Refund
 from tests.promises.support import (
     START,
     Killed,
@@ -212,6 +214,24 @@ async def test_a_refund_that_bounces_later_frees_its_amount(shop: Shop) -> None:
     await ended(shop, again["id"])
     assert (await charge(shop, id_))["status"] == "refunded"
     await audited(shop, agreement)
+
+
+async def test_news_of_a_refund_whose_workflow_was_not_told_is_told_by_the_sweep(shop: Shop) -> None:
+    """Its process died between the journal's commit and the signal."""
+    agreement, _, id_ = await paid(shop)
+    asked = await refunded(shop, id_)
+    await ended(shop, asked["id"])
+    await sandbox(shop, f"refunds/{asked['id']}/fail")
+    await ended(shop, asked["id"], "failed")
+    async with change(shop.house.database, agreement) as locked:
+        row = await locked.session.get_one(Refund, asked["id"])
+        row.status, row.finished_at = RefundStatus.SUCCEEDED, locked.now
+        query = select(Notification).where(Notification.refund_id == asked["id"], Notification.status == "settled")
+        for news in await locked.session.exec(query):
+            news.status = "signalled"
+    await ActivityEnvironment().run(Sweeps(shop.house.database, reach(shop.house.temporal), timedelta(0)).sweep)
+    await ended(shop, asked["id"], "failed")
+    assert await types(shop, agreement, "refund.") == ["refund.succeeded", "refund.failed", "refund.failed"]
 
 
 async def test_a_refused_refund_fails_and_frees_its_amount(shop: Shop) -> None:
