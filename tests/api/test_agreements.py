@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 
 import pytest
 from sqlmodel import select
@@ -85,6 +86,22 @@ async def test_schedule_names_dates_and_rules(shop: Shop) -> None:
     rest = (await shop.get(f"/v1/agreements/{made['id']}/schedule", cursor=found["next_cursor"])).json()
     assert [cycle["cycle"] for cycle in rest["data"]] == list(range(3, 13))
     assert rest["has_more"] is False
+
+
+async def test_schedule_shows_rolled_dates_the_calendar_and_the_agreements_own_second(shop: Shop) -> None:
+    """31 January and 28 February 2027 are Sundays, 31 March is a Wednesday."""
+    terms = {"business_days": {"calendar": "PH", "roll": "following"}, "debit_window_minutes": 30}
+    path = f"/v1/agreements/{(await shop.create(terms=terms))['id']}/schedule"
+    first = (await shop.get(path, count=2)).json()
+    rest = (await shop.get(path, count=500, cursor=first["next_cursor"])).json()
+    cycles = first["data"] + rest["data"]
+    assert [cycle["cycle"] for cycle in cycles] == list(range(1, 13))
+    assert [cycle["date"] for cycle in cycles[:3]] == ["2027-02-01", "2027-03-01", "2027-03-31"]
+    assert [cycle["calendar"] for cycle in cycles[:3]] == [f"PH, holidays {version('holidays')}"] * 2 + [None]
+    assert cycles[1]["rules"] == ["anchor", "short_month", "roll_following", "jitter"]
+    [second] = {cycle["due_at"].partition("T")[2] for cycle in cycles}
+    assert "01:00:00Z" <= second < "01:30:00Z"
+    assert (await shop.get(path, count=2)).content == (await shop.get(path, count=2)).content
 
 
 async def test_pause_resume_and_revoke_are_on_the_row_when_they_are_answered(

@@ -32,6 +32,10 @@ def terms(**changes: Any) -> dict[str, Any]:
 
 DANA = {"payment_method": {"type": "DANA"}}
 
+WORKDAYS = {"calendar": "PH", "roll": "following"}
+# From March on the 31sts are 30 days apart, but 31 July 2027 is a Saturday and rolls towards 31 August.
+THIRTY_DAYS: dict[str, Any] = {"start_date": "2027-03-31", "total_cycles": 9, "cycle_interval_days": 30}
+
 MEANINGLESS: list[tuple[str, dict[str, Any], str]] = [
     ("missing reference", without("reference"), "/reference"),
     ("missing gateway", without("gateway"), "/gateway"),
@@ -73,7 +77,14 @@ MEANINGLESS: list[tuple[str, dict[str, Any], str]] = [
     ("impossible debit time", terms(debit_time="24:00"), "/terms/debit_time"),
     ("32nd", terms(payment_processing_day=32), "/terms/payment_processing_day"),
     ("gap longer than the period", terms(cycle_interval_days=40), "/terms/cycle_interval_days"),
-    ("rolling", terms(business_days={"calendar": "PH", "roll": "following"}), "/terms/business_days/roll"),
+    ("day in words", terms(payment_processing_day="first"), "/terms/payment_processing_day"),
+    ("daily rolls", terms(frequency="daily", business_days=WORKDAYS), "/terms/business_days/roll"),
+    ("rolls by no calendar", terms(business_days={"roll": "following"}), "/terms/business_days/calendar"),
+    ("unknown calendar", terms(business_days=WORKDAYS | {"calendar": "XX"}), "/terms/business_days/calendar"),
+    ("rolls too close", terms(**THIRTY_DAYS, business_days=WORKDAYS), "/terms/cycle_interval_days"),
+    ("window over midnight", terms(debit_time="23:30", debit_window_minutes=31), "/terms/debit_window_minutes"),
+    ("merging a fixed amount", terms(catch_up={"then": "merge"}), "/terms/catch_up/then"),
+    ("catch-up past half the period", terms(catch_up={"within_days": 14}), "/terms/catch_up/within_days"),
     ("unknown gateway", body(gateway="paypal"), "/gateway"),
     ("unknown method", body(payment_method={"type": "CASH"}), "/payment_method/type"),
     ("unknown retry policy", body(retry_policy="hopeful"), "/retry_policy"),
