@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import iso4217
 from sqlalchemy.orm import Session
@@ -14,6 +15,8 @@ from sandbox import clocks
 from sandbox.clocks import Moment
 from sandbox.pivot.state import Client
 from sandbox.wire import Wire
+
+Row = TypeVar("Row")
 
 _ERRORS = {
     "api_validation_error": (400, "API_ERROR", "The request was invalid"),
@@ -84,11 +87,11 @@ def success(data: object, wire: Wire = Wire.ANSWER, **more: object) -> Answer:
     return Answer({"code": "00", "message": "Success", "data": data, **more}, wire=wire)
 
 
-def listed(rows: list[dict[str, Any]], page: int, per_page: int) -> Answer:
-    """One page of a list."""
+def listed(rows: Sequence[Row], view: Callable[[Row], object], page: int, per_page: int) -> Answer:
+    """One page of a list, each row as `view` shows it."""
     total = len(rows)
     pagination = {"page": page, "perPage": per_page, "totalItems": total, "totalPages": -(-total // per_page)}
-    return success(rows[(page - 1) * per_page : page * per_page], pagination=pagination)
+    return success([view(row) for row in rows[(page - 1) * per_page : page * per_page]], pagination=pagination)
 
 
 def amount(currency: str, value: int) -> dict[str, object]:

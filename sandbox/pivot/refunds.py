@@ -181,7 +181,8 @@ class Refunds:
     def search(self, call: Call, query: ListQuery) -> Answer:
         """`GET /v1/refunds`, newest first."""
         own = select(Refund).where(Refund.client_id == call.client.client_id).order_by(Refund.number.desc())
-        return listed([_shown(call, refund) for refund in call.session.scalars(own)], query.page, query.per_page)
+        rows = call.session.scalars(own).all()
+        return listed(rows, lambda refund: _shown(call, refund), query.page, query.per_page)
 
 
 def _next_state(refund: Refund) -> tuple[str, str | None]:

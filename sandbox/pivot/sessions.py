@@ -179,17 +179,17 @@ class Sessions:
 
     def search(self, call: Call, query: ListQuery) -> Answer:
         """`GET /v2/payments`, newest first."""
-        rows = [session_view(call.session, payment) for payment in self._of_reference(call, query.client_reference_id)]
-        return listed(rows, query.page, query.per_page)
+        rows = self._of_reference(call, query.client_reference_id)
+        return listed(rows, lambda payment: session_view(call.session, payment), query.page, query.per_page)
 
     def search_charges(self, call: Call, query: ListQuery) -> Answer:
         """`GET /v2/charges`, newest first."""
         found = [
-            charge_view(call.session, payment, charge)
+            (payment, charge)
             for payment in self._of_reference(call, query.client_reference_id)
             if (charge := charge_of(call.session, payment))
         ]
-        return listed(found, query.page, query.per_page)
+        return listed(found, lambda row: charge_view(call.session, *row), query.page, query.per_page)
 
     def simulate(self, call: Call, request: SimulationRequest) -> Answer:
         """`POST /v2/payments/simulations`: what the customer does at the wallet, without the wallet. Not for cards."""

@@ -1,23 +1,16 @@
-"""Callbacks of Pivot's sandbox, faults, resets, and life over a restart (gateways/pay-and-save.md §5, §8)."""
+"""Callbacks of Pivot's sandbox, faults, clocks and resets (gateways/pay-and-save.md §5, §8)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from sandbox.pivot.app import create_app
-from sandbox.pivot.settings import PivotSettings
-from tests.sandbox.pivot_support import FAST, START, Callbacks, Data, Shop, a_pivot_sandbox, shape_of
-from tests.sandbox.support import free_port, serving, until
+from tests.sandbox.pivot_support import START, Callbacks, Data, Shop, shape_of
+from tests.sandbox.support import until
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -222,36 +215,3 @@ async def test_a_reset_forgets_all_but_the_merchants(shop: Shop) -> None:
     assert (await shop.admin("credentials"))["data"] == []
     shop.token = await shop.fresh_token()
     assert await shop.ok("GET", "/v2/payments") == []
-
-
-@asynccontextmanager
-async def restarted(folder: Path, port: int, settings: PivotSettings) -> AsyncIterator[None]:
-    async with serving(create_app(folder / "pivot.sqlite3", settings=settings), port):
-        yield
-
-
-async def test_a_restarted_sandbox_carries_on(tmp_path: Path) -> None:
-    async with a_pivot_sandbox(tmp_path / "merchant") as (shop, callbacks):
-        port = free_port()
-        shop.base_url = f"http://127.0.0.1:{port}"
-        slow = replace(FAST, notification_delay=timedelta(seconds=30))
-        async with restarted(tmp_path, port, FAST):
-            await shop.register()
-            stored = await shop.save_card(script="lost_answer_success,processing_then_success")
-        callbacks.received.clear()
-        async with restarted(tmp_path, port, slow):
-            with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
-                await shop.renew(stored, "ren1")
-            later = await shop.renew(stored, "ren2")
-            before: Any = await shop.ledger()
-            assert callbacks.received == []
-        async with restarted(tmp_path, port, FAST):
-            assert await shop.ledger() == before
-            assert (await shop.ok("GET", "/v2/payments?clientReferenceId=ren1"))[0]["status"] == "PAID"
-            assert (await shop.admin(f"clocks/{shop.clock}"))["outstanding"] == 3  # news that was not sent yet
-            await shop.admin("clocks/clk_1/advance", {"to": (START + timedelta(seconds=30)).isoformat()})
-            for _ in range(100):
-                if (await shop.read(later["id"]))["status"] == "PAID":
-                    break
-                await asyncio.sleep(0.02)
-            assert [entry["status"] for entry in await shop.ledger()] == ["succeeded"] * 3
