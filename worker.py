@@ -119,6 +119,7 @@ def _steps(bench: Workbench) -> list[Callable[..., Any]]:
         charges.charge,
         charges.inquire,
         charges.lapse,
+        charges.announce,
         credentials.refresh,
         credentials.revoke_at_provider,
         reversals.reverse,

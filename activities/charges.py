@@ -23,7 +23,7 @@ from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus, Stop
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway
-from store import budgets, cycles, ids, lifecycle
+from store import budgets, cycles, ids, lifecycle, notices
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential
 
@@ -57,6 +57,13 @@ class Charges:
         if dispatch is None:
             return standing
         return await self._record(step, attempt.id, await _debit(dispatch))
+
+    @activity.defn(name=STEPS[StepKind.ANNOUNCE])
+    async def announce(self, step: StepInput) -> Standing:
+        """Says that a debit is coming."""
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            await notices.announce(change, await change.session.get_one(Charge, step.subject))
+        return change.standing
 
     @activity.defn(name=STEPS[StepKind.LAPSE])
     async def lapse(self, step: StepInput) -> Standing:
@@ -184,8 +191,10 @@ async def _cleared_to_try(change: Change, charge: Charge) -> bool:
         plan=change.plan,
         means=Means(credential.token_expires_at, credential.refresh_at),
         last_success=await cycles.last_success_at(change),
+        debit_from=await notices.debit_from(change, charge),
         policy=change.policy,
         rulebook_version=rulebook.current().version,
+        made=await cycles.made_on_demand(change, apart_from=charge),
     )
     if clearance is Clearance.LATE:
         await cycles.missed(change, charge)
@@ -212,6 +221,7 @@ async def _may_send(change: Change, attempt: Attempt, limits: QueryLimits) -> bo
         spent=await budgets.read(change, credential, attempt.money, book),
         limits=limits,
         rulebook_version=book.version,
+        made=await cycles.made_on_demand(change, apart_from=charge),
     )
     if clearance is Clearance.REFUSED:
         await lifecycle.complete_if_finished(change)

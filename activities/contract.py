@@ -29,6 +29,7 @@ STEPS: dict[StepKind, str] = {
     StepKind.REFRESH: "refresh",
     StepKind.CHARGE: "charge",
     StepKind.LAPSE: "lapse",
+    StepKind.ANNOUNCE: "announce",
 }
 """Every step of the agenda is one activity of this name; all take StepInput and answer a Standing."""
 

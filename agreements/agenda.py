@@ -28,6 +28,8 @@ class StepKind(IntEnum):
     CHARGE = 8
     LAPSE = 9
     """The customer did not act in time."""
+    ANNOUNCE = 10
+    """Say that a debit is coming."""
 
 
 class Step(BaseModel):
@@ -98,6 +100,13 @@ def _collecting(standing: Standing) -> Iterator[Step]:
             subject=charge.charge_id,
             attempt=charge.attempt,
             title=f"charge {_cycle(charge.cycle)}, attempt {charge.attempt}: {charge.amount}{because}",
+        )
+    for notice in standing.notices:
+        yield Step(
+            kind=StepKind.ANNOUNCE,
+            due_at=notice.at,
+            subject=notice.charge_id,
+            title=f"announce {_cycle(notice.cycle)}",
         )
     for deadline in standing.deadlines:
         yield Step(

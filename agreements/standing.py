@@ -52,6 +52,14 @@ class UnfinishedAttempt(_Frozen):
     at: datetime
 
 
+class DueNotice(_Frozen):
+    """A coming debit that is to be announced at `at`."""
+
+    charge_id: str
+    cycle: int | None
+    at: datetime
+
+
 class Deadline(_Frozen):
     """A charge that waits for the customer until `at`."""
 
@@ -93,6 +101,7 @@ class Standing(_Frozen):
     refresh_at: datetime | None = None
     charges: tuple[DueCharge, ...] = ()
     unfinished: tuple[UnfinishedAttempt, ...] = ()
+    notices: tuple[DueNotice, ...] = ()
     deadlines: tuple[Deadline, ...] = ()
     reversals: tuple[UnfinishedReversal, ...] = ()
     revoke_at: datetime | None = None

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agreements.declines import Decline
 from agreements.money import Money, MoneyTotal
+from agreements.notices import Wish
 from agreements.refunds import RefundKind, RefundOrigin, RefundStatus
 from agreements.retries import Decision
 from agreements.status import AgreementStatus, ChargePurpose, ChargeStatus
@@ -92,6 +93,7 @@ class AgreementView(View):
     customer: Customer
     terms: Terms
     retry_policy: str | dict[str, Any]
+    notice: Wish | None
     return_url: str
     test_clock: str | None
     metadata: dict[str, Any]
@@ -146,10 +148,16 @@ class ChargeView(View):
     status: ChargeStatus
     amount: Money | None
     """Null until the merchant has set it, where the terms leave the amount of each cycle open."""
+    description: str | None
+    """What a charge on demand is for, in the merchant's words."""
     due_at: datetime
     next_attempt_at: datetime | None
     act_by: datetime | None
     """Until when the customer must have acted, with status action_required."""
+    noticed_at: datetime | None
+    """When `cycle.upcoming` was sent, where a rule or the merchant asks for notices."""
+    notice_proven_at: datetime | None
+    """When the payer was told, as the merchant says."""
     carried_to: int | None
     """The cycle whose amount took this one's in."""
     paid_at: datetime | None

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import catalog, rulebook, schedule
+from agreements.notices import Wish
 from agreements.policies import OWN_POLICY, PolicyRefused, resolve
 from agreements.problems import problems
 from agreements.terms import AmountVariability, Terms, complete
@@ -44,6 +45,8 @@ class AgreementBody(BaseModel):
     customer: Customer
     terms: Terms
     retry_policy: Policy = "standard"
+    notice: Wish | None = None
+    """Events `cycle.upcoming` so many days before each debit, beyond what schemes demand (docs/notices.md)."""
     return_url: Annotated[str, Field(min_length=1, max_length=urls.LONGEST)]
     """Where the customer goes after the provider's page; `agreement` is appended to its query."""
     test_clock: str | None = None
@@ -78,6 +81,7 @@ async def checked(session: AsyncSession, principal: Principal, body: AgreementBo
         terms=complete(body.terms, today),
         retry_policy=body.retry_policy if isinstance(body.retry_policy, str) else OWN_POLICY,
         own_policy=body.retry_policy if isinstance(body.retry_policy, dict) else None,
+        notice=body.notice.model_dump() if body.notice else None,
         return_url=body.return_url,
         test_clock_id=clock.id if clock else None,
         metadata=body.metadata,

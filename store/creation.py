@@ -39,6 +39,7 @@ class Draft:
     terms: Terms
     retry_policy: str
     own_policy: dict[str, Any] | None
+    notice: dict[str, Any] | None
     return_url: str
     test_clock_id: str | None
     metadata: dict[str, str]
@@ -60,6 +61,7 @@ async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
         terms=draft.terms.model_dump(mode="json"),
         retry_policy=draft.retry_policy,
         own_policy=draft.own_policy,
+        notice=draft.notice,
         return_url=draft.return_url,
         extra=dict(draft.metadata),
         test_clock_id=draft.test_clock_id,

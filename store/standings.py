@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlmodel import and_, col, select
@@ -13,6 +14,7 @@ from agreements.schedule import ends_at
 from agreements.standing import (
     Deadline,
     DueCharge,
+    DueNotice,
     Identity,
     RecentCharge,
     Standing,
@@ -40,7 +42,7 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
     terms = Terms.model_validate(agreement.terms)
     authorization = await open_authorization(session, agreement)
     credential = await session.get(Credential, agreement.credential_id) if agreement.credential_id else None
-    charges = () if agreement.ended else await _due(session, agreement.id)
+    charges = () if agreement.ended else await _due(session, agreement.id, now)
     return Standing(
         agreement=Identity(
             id=agreement.id,
@@ -60,6 +62,7 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
         refresh_at=credential.refresh_at if credential and not agreement.ended else None,
         charges=charges,
         unfinished=await _unfinished(session, agreement.id),
+        notices=() if agreement.ended else await _notices(session, agreement.id),
         deadlines=() if agreement.ended else await _deadlines(session, agreement.id),
         reversals=await _reversals(session, agreement.id),
         revoke_at=agreement.revoke_at,
@@ -67,7 +70,7 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
         next_charge_at=min((charge.at for charge in charges), default=None) if agreement.stop is Stop.NONE else None,
         terms=_terms_in_words(terms),
         credential=_credential_in_words(credential),
-        recent=await _recent(session, agreement.id),
+        recent=await _recent(session, agreement.id, now, charges),
     )
 
 
@@ -81,13 +84,18 @@ async def open_authorization(session: AsyncSession, agreement: Agreement) -> Aut
     return (await session.exec(query.order_by(col(Authorization.id).desc()).limit(1))).first()
 
 
-async def _due(session: AsyncSession, agreement_id: str) -> tuple[DueCharge, ...]:
-    """The oldest first: of several to be tried at the same instant, that is the one to be paid first."""
+async def _due(session: AsyncSession, agreement_id: str, now: datetime) -> tuple[DueCharge, ...]:
+    """The oldest first: of several to be tried at the same instant, that is the one to be paid first.
+
+    Of cycles written ahead only the next: the workflow hears of the others when that one is done.
+    """
     query = (
         select(Charge, Attempt.decision)
         .outerjoin(Attempt, and_(col(Attempt.charge_id) == Charge.id, col(Attempt.number) == col(Charge.attempts_made)))
         .where(Charge.agreement_id == agreement_id, col(Charge.next_attempt_at).is_not(None))
     )
+    rows = list(await session.exec(query.order_by(col(Charge.due_at), Charge.id)))
+    ahead = [charge.id for charge, _ in rows if charge.status is ChargeStatus.SCHEDULED and charge.due_at > now]
     return tuple(
         DueCharge(
             charge_id=charge.id,
@@ -97,8 +105,17 @@ async def _due(session: AsyncSession, agreement_id: str) -> tuple[DueCharge, ...
             at=charge.next_attempt_at,
             rule=decision["rule"] if decision else "",
         )
-        for charge, decision in await session.exec(query.order_by(col(Charge.due_at), Charge.id))
-        if charge.next_attempt_at is not None
+        for charge, decision in rows
+        if charge.next_attempt_at is not None and charge.id not in ahead[1:]
+    )
+
+
+async def _notices(session: AsyncSession, agreement_id: str) -> tuple[DueNotice, ...]:
+    query = select(Charge).where(Charge.agreement_id == agreement_id, col(Charge.notice_at).is_not(None))
+    return tuple(
+        DueNotice(charge_id=charge.id, cycle=charge.cycle, at=charge.notice_at)
+        for charge in await session.exec(query.order_by(col(Charge.due_at), Charge.id))
+        if charge.notice_at is not None
     )
 
 
@@ -155,8 +172,13 @@ async def _reversals(session: AsyncSession, agreement_id: str) -> tuple[Unfinish
     )
 
 
-async def _recent(session: AsyncSession, agreement_id: str) -> tuple[RecentCharge, ...]:
-    query = select(Charge).where(Charge.agreement_id == agreement_id).order_by(col(Charge.due_at).desc()).limit(_RECENT)
+async def _recent(
+    session: AsyncSession, agreement_id: str, now: datetime, due: Iterable[DueCharge]
+) -> tuple[RecentCharge, ...]:
+    """The last charges, and the next one; what is written ahead of it would only hide them."""
+    until = max((now, *(charge.at for charge in due)))
+    query = select(Charge).where(Charge.agreement_id == agreement_id, col(Charge.due_at) <= until)
+    query = query.order_by(col(Charge.due_at).desc()).limit(_RECENT)
     return tuple(
         RecentCharge(cycle=charge.cycle, due_at=charge.due_at, amount=_amount(charge), status=charge.status)
         for charge in await session.exec(query)

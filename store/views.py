@@ -9,7 +9,9 @@ from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from agreements.amounts import currency_of
 from agreements.money import MoneyTotal
+from agreements.notices import Wish
 from agreements.status import ChargePurpose, ChargeStatus
 from agreements.terms import Terms
 from agreements.views import (
@@ -42,6 +44,7 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
         customer=Customer.model_validate(row.customer),
         terms=terms,
         retry_policy=row.own_policy or row.retry_policy,
+        notice=Wish.model_validate(row.notice) if row.notice else None,
         return_url=row.return_url,
         test_clock=row.test_clock_id,
         metadata=row.extra,
@@ -67,9 +70,12 @@ async def charge(session: AsyncSession, row: Charge) -> ChargeView:
         purpose=row.purpose,
         status=row.status,
         amount=None if row.amount is None else row.money,
+        description=row.description,
         due_at=row.due_at,
         next_attempt_at=row.next_attempt_at,
         act_by=row.act_by,
+        noticed_at=row.noticed_at,
+        notice_proven_at=row.notice_proven_at,
         carried_to=row.carried_to,
         paid_at=row.paid_at,
         attempts=_attempts(attempts.all()),
@@ -163,6 +169,6 @@ async def _totals(session: AsyncSession, row: Agreement, terms: Terms) -> Totals
         func.min(Charge.currency),
     ).where(Charge.agreement_id == row.id)
     paid, failed, amount, currency = (await session.exec(query)).one()
-    known = currency or (terms.amount and terms.amount.currency)
+    known = currency or currency_of(terms, row.currency)
     total = MoneyTotal(currency=known, value=int(amount or 0)) if known else None
     return Totals(cycles_paid=paid, cycles_failed=failed, amount_paid=total)

@@ -35,7 +35,11 @@ class Agreement(SQLModel, table=True):
     retry_policy: str
     """A named policy's name, or `custom` for one of its own."""
     own_policy: dict[str, Any] | None = optional_document()
+    notice: dict[str, Any] | None = optional_document()
+    """The merchant's wish for notices before each debit."""
     return_url: str
+    currency: str | None = None
+    """Fixed by the first amount where the terms name none; the only one it is ever debited in."""
     extra: dict[str, Any] = document()
     test_clock_id: str | None = Field(default=None, foreign_key="test_clocks.id")
 

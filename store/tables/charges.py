@@ -35,10 +35,19 @@ class Charge(SQLModel, table=True):
     currency: str | None = None
     amount: int | None = Field(default=None, sa_type=BigInteger)
     """Empty until it is set where the terms leave the amount of each cycle open."""
+    amount_set: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """The merchant set the amount of this very cycle: a new amount in the terms does not change it."""
+    description: str | None = None
+    """What an on-demand charge is for, in the merchant's words."""
     due_at: datetime = instant()
     next_attempt_at: datetime | None = optional_instant()
     act_by: datetime | None = optional_instant()
     """Until when the customer must have acted, while the charge waits for that."""
+    notice_at: datetime | None = optional_instant()
+    """When to announce it, where a rule or the merchant asks for that."""
+    noticed_at: datetime | None = optional_instant()
+    notice_proven_at: datetime | None = optional_instant()
+    """When the payer was told, as the merchant says."""
     catch_up: bool = False
     carried_to: int | None = None
     """The cycle whose amount took this one's in."""

@@ -30,6 +30,11 @@ def upgrade() -> None:
     # Set cycle by cycle where the terms leave the amount open.
     op.alter_column("charges", "currency", nullable=True)
     op.alter_column("charges", "amount", nullable=True)
+    op.add_column(
+        "charges", sa.Column("amount_set", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
+    op.add_column("agreements", sa.Column("currency", sa.Text(), nullable=True))
+    op.add_column("charges", sa.Column("description", sa.Text(), nullable=True))
     op.add_column("charges", sa.Column("carried_to", sa.Integer(), nullable=True))
     op.add_column("charges", sa.Column("act_by", sa.DateTime(timezone=True), nullable=True))
     op.add_column("charges", sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True))
@@ -49,4 +54,7 @@ def upgrade() -> None:
     op.drop_constraint("refunds_request_id_key", "refunds", type_="unique")
     op.create_index("refunds_unstarted", "refunds", ["written_at"], postgresql_where=sa.text("not started"))
     op.add_column("notifications", sa.Column("refund_id", sa.Text(), nullable=True))
+    for name in ("notice_at", "noticed_at", "notice_proven_at"):
+        op.add_column("charges", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+    op.add_column("agreements", sa.Column("notice", postgresql.JSONB(none_as_null=True), nullable=True))
     op.add_column("agreements", sa.Column("own_policy", postgresql.JSONB(none_as_null=True), nullable=True))
