@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox cli worke
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev test laws lint
+.PHONY: demo dev test soak laws lint
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -21,6 +21,10 @@ dev: $(VENV)/.synced
 
 test: $(VENV)/.synced
 	$(BIN)/pytest
+
+# Agreements collected while every kind of process is killed, then an audit; `make soak SEED=7` repeats a plan of kills.
+soak: $(VENV)/.synced
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
 
 # The laws of the schedule in every time zone, a line each; `make laws ZONES=Europe/` for some of them.
 laws: $(VENV)/.synced
