@@ -154,6 +154,9 @@ async def test_the_time_a_card_must_be_valid_is_the_merchants_choice(ottu: Merch
     strict = await ottu.create(card_acceptance_criteria={"min_expiry_time": 300})
     assert (await ottu.pay(strict["checkout_url"], expiry="08/27")).status_code == 422
     assert (await ottu.pay(strict["checkout_url"], expiry="09/27")).status_code == 303
+    for days, status in ((42, 422), (41, 303)):  # until 31 December it is 41 days
+        exact = await ottu.create(card_acceptance_criteria={"min_expiry_time": days})
+        assert (await ottu.pay(exact["checkout_url"], expiry="12/26")).status_code == status
     once = await ottu.create(payment_type="one_off", agreement=None)
     assert (await ottu.pay(once["checkout_url"], card=SOON)).status_code == 303
     assert "token" not in ottu.inbox.received[-1]
