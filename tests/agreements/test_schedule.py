@@ -22,7 +22,7 @@ from agreements.schedule import (
     planned,
     today,
 )
-from agreements.terms import Frequency, Terms
+from agreements.terms import CatchUp, Frequency, PaymentDay, Terms
 from tests.agreements.strategies import MONTHLY_STEP, ZONES, clock_times, days, instants, monthly, scheduled_terms
 
 cycles = st.integers(1, 1200)
@@ -306,13 +306,19 @@ class TestCounts:
     ) -> None:
         assert [line.rules for line in planned(Plan(monthly(**changes)), 1, len(rules))] == rules
 
-    @given(scheduled_terms())
-    def test_catch_up_ends_before_half_the_period(self, terms: Terms) -> None:
+    @given(scheduled_terms(), st.integers(0, 30), st.sampled_from([None, "last", 29, 30, 31]))
+    def test_catch_up_ends_before_half_the_period(self, terms: Terms, within: int, day: PaymentDay | None) -> None:
+        """An hour is always left: a debit that soon after its due instant is on time."""
+        wish = {"catch_up": CatchUp(within_days=within), "payment_processing_day": day}
+        terms = terms.model_copy(update=wish)
         gaps = [later - earlier for earlier, later in pairwise(due_at(Plan(terms), n) for n in range(1, 30))]
-        assert timedelta(0) < catch_up_limit(terms) <= timedelta(days=3)
+        assert timedelta(hours=1) <= catch_up_limit(terms) <= timedelta(days=max(within, 1))
         assert catch_up_limit(terms) < min(gaps) / 2
 
     def test_catch_up_limits(self) -> None:
         assert catch_up_limit(monthly()) == timedelta(days=3)
+        assert catch_up_limit(monthly(catch_up={"within_days": 13})) == timedelta(days=13)
+        assert catch_up_limit(monthly(catch_up={"within_days": 0})) == timedelta(hours=1)
+        assert catch_up_limit(monthly(frequency="quarterly", catch_up={"within_days": 30})) == timedelta(days=30)
         assert catch_up_limit(monthly(frequency="daily")) == timedelta(hours=10)
         assert catch_up_limit(monthly(type="unscheduled", frequency="irregular")) == timedelta(days=3)
