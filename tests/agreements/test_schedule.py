@@ -101,6 +101,7 @@ class TestDates:
         assert terms.frequency
         first, day = cycle_date(terms, 1), cycle_date(terms, n)
         anchor = terms.payment_processing_day or terms.start_date.day
+        assert isinstance(anchor, int)
         assert (day.year - first.year) * 12 + day.month - first.month == (n - 1) * MONTHLY_STEP[terms.frequency]
         assert day.day == min(anchor, monthrange(day.year, day.month)[1])
 
@@ -108,6 +109,7 @@ class TestDates:
     def test_semi_monthly_has_two_dates_a_month(self, terms: Terms, n: int) -> None:
         assert terms.start_date
         anchor = terms.payment_processing_day or terms.start_date.day
+        assert isinstance(anchor, int)
         other = anchor + 15 if anchor <= 15 else anchor - 15
         first, second, third = (cycle_date(terms, n + step) for step in range(3))
         for day in (first, second, third):
