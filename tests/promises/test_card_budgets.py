@@ -1,0 +1,83 @@
+"""Promise 7: a scheme's retry budget is the card's and the merchant's, whichever agreement uses it up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from agreements import rulebook
+from agreements.status import AttemptStatus
+from store import ids
+from store.tables import Attempt, Credential
+from tests.promises.support import START, agreement_row, charge_row, types
+from tests.support.house import House, Shop
+
+DUE = datetime(2027, 1, 31, 1, 0, tzinfo=UTC)
+CARD = "the same card behind both tokens"
+
+
+async def on_a_card(house: House, agreement: str) -> None:
+    """Makes the agreement's wallet a Mastercard, as a connector for cards would have."""
+    async with house.database.transaction() as session:
+        credential = await session.get_one(Credential, (await agreement_row(house, agreement)).credential_id)
+        credential.network, credential.fingerprint = "mastercard", CARD
+
+
+async def declined_before(house: House, agreement: str, count: int, at: datetime) -> None:
+    """Declines the card has seen at this merchant, at one instant."""
+    charge = await charge_row(house, agreement)
+    async with house.database.transaction() as session:
+        for number in range(101, 101 + count):
+            session.add(
+                Attempt(
+                    id=ids.new("att"),
+                    agreement_id=agreement,
+                    charge_id=charge.id,
+                    number=number,
+                    gateway_request_id=f"{charge.id}-{number}",
+                    status=AttemptStatus.FAILED,
+                    currency="PHP",
+                    amount=100,
+                    credential_id="",
+                    merchant_id=charge.merchant_id,
+                    fingerprint=CARD,
+                    prepared_at=at,
+                    sent_at=at,
+                    finished_at=at,
+                )
+            )
+
+
+async def test_an_agreement_waits_for_the_budget_another_has_used_up(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    spender, waiter = await shop.agree(clock), await shop.agree(clock)
+    for agreement in (spender, waiter):
+        await on_a_card(shop.house, agreement)
+    a_day = min(rulebook.current().budgets("mastercard", DUE.date()), key=lambda budget: budget.window)
+    declined_at = DUE - timedelta(minutes=30)
+    await declined_before(shop.house, spender, a_day.limit, declined_at)
+
+    await shop.advance(clock, (DUE + timedelta(hours=1)).isoformat())
+    assert await shop.ledger(waiter) == []
+    charge = await charge_row(shop.house, waiter)
+    assert charge.next_attempt_at == declined_at + a_day.window
+    timeline = (await shop.call("GET", f"/v1/agreements/{waiter}/timeline?limit=200"))["data"]
+    [decision] = [entry["decision"] for entry in timeline if entry["kind"] == "decision"]
+    assert (decision["action"], decision["rule"], decision["budget_left"]) == ("retry", a_day.id, 0)
+    assert decision["inputs"][a_day.id] == a_day.limit
+    assert "charge.retry_scheduled" in await types(shop, waiter)
+
+    await shop.advance(clock, (declined_at + a_day.window).isoformat())
+    assert [row["status"] for row in await shop.ledger(waiter)] == ["succeeded"]
+
+
+async def test_one_decline_less_and_it_does_not_wait(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    spender, waiter = await shop.agree(clock), await shop.agree(clock)
+    for agreement in (spender, waiter):
+        await on_a_card(shop.house, agreement)
+    a_day = min(rulebook.current().budgets("mastercard", DUE.date()), key=lambda budget: budget.window)
+    # The spender's own cycle is due at the same instant: it may take the place that is left.
+    await shop.call("POST", f"/v1/agreements/{spender}/pause", {})
+    await declined_before(shop.house, spender, a_day.limit - 1, DUE - timedelta(minutes=30))
+    await shop.advance(clock, (DUE + timedelta(hours=1)).isoformat())
+    assert [row["status"] for row in await shop.ledger(waiter)] == ["succeeded"]
