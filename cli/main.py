@@ -76,7 +76,7 @@ def worker() -> None:
 @app.command()
 def sandbox(
     data: Annotated[Path, typer.Option(help="Where the sandbox keeps its state.")],
-    antom_port: Annotated[int, typer.Option(help="Port of the Antom sandbox.")],
+    antom_port: Annotated[int | None, typer.Option(help="Port of the Antom sandbox; without it there is none.")] = None,
     ottu_port: Annotated[int | None, typer.Option(help="Port of the Ottu sandbox; without it there is none.")] = None,
     pivot_port: Annotated[int | None, typer.Option(help="Port of the Pivot sandbox; without it there is none.")] = None,
 ) -> None:
@@ -85,8 +85,11 @@ def sandbox(
     from sandbox.main import serve
 
     logs.set_up(os.environ.get("AUTODEBIT_ENVIRONMENT", "production"))
-    ports = {"antom": antom_port, "ottu": ottu_port, "pivot": pivot_port}
-    asyncio.run(serve(data, {name: port for name, port in ports.items() if port is not None}))
+    wanted = {"antom": antom_port, "ottu": ottu_port, "pivot": pivot_port}
+    ports = {name: port for name, port in wanted.items() if port is not None}
+    if not ports:
+        raise typer.BadParameter("give at least one sandbox a port")
+    asyncio.run(serve(data, ports))
 
 
 def main() -> None:
