@@ -14,7 +14,7 @@ from store.database import Database
 from store.tables import Agreement, Attempt, Charge, Refund
 from store.vault import Vault
 from tests.api.conftest import Shop, activate, assert_problem
-from tests.api.test_provider_news import notify, with_attempt
+from tests.api.test_provider_news import journal_of, notify, with_attempt
 from tests.gateways.antom_fixtures import result
 
 PHP = "PHP"
@@ -207,10 +207,10 @@ async def test_what_is_left_of_a_paid_charge_is_given_back_by_a_refund(shop: Sho
     assert (rest["kind"], rest["amount"]["value"]) == ("refund", 39900)
 
 
-async def test_a_refund_on_another_account_s_portal_is_not_ours(
+async def test_a_refund_on_the_portal_is_matched_by_its_payment_within_the_account(
     shop: Shop, live_shop: Shop, database: Database
 ) -> None:
-    """The payment must be of the account whose key signed the message; ids of refunds are unique per account only."""
+    """The payment must be of the account whose key signed the message; both have the same keys here."""
     agreement_id, charge_id = await a_charge(database, shop)
     attempt = (await shop.get(f"/v1/charges/{charge_id}")).json()["attempts"][0]["gateway_request_id"]
     message = result() | {
@@ -221,7 +221,26 @@ async def test_a_refund_on_another_account_s_portal_is_not_ours(
         "refundAmount": {"currency": PHP, "value": "100"},
     }
     assert (await notify(shop, message)).status_code == 200
-    assert (await notify(live_shop, message | {"paymentId": f"p-{attempt}", "refundId": "r-2"})).status_code == 200
-    assert (await shop.get(f"/v1/charges/{charge_id}")).json()["refunds"] == []
-    async with database.transaction() as session:
-        assert (await session.get_one(Agreement, agreement_id)).sequence == 0
+    assert (await notify(live_shop, message | {"paymentId": f"p-{attempt}"})).status_code == 200
+    assert [row.status for row in await journal_of(database, shop)] == ["unmatched"]
+    assert [row.status for row in await journal_of(database, live_shop)] == ["unmatched"]
+    assert (await notify(shop, message | {"paymentId": f"p-{attempt}"})).status_code == 200
+    _, matched = await journal_of(database, shop)
+    assert (matched.status, matched.agreement_id, matched.refund_id) == ("signalled", agreement_id, None)
+
+
+async def test_news_of_a_merchants_refund_is_its_workflows(shop: Shop, database: Database) -> None:
+    _, charge_id = await a_charge(database, shop)
+    asked = (await shop.post(f"/v1/charges/{charge_id}/refunds", php(100))).json()
+    message = result() | {
+        "notifyType": "REFUND_RESULT",
+        "refundStatus": "SUCCESS",
+        "refundRequestId": asked["id"],
+        "refundId": "r-1",
+        "refundAmount": {"currency": PHP, "value": "100"},
+    }
+    for _ in range(10):
+        assert (await notify(shop, message)).status_code == 200
+    signalled, *others = await journal_of(database, shop)
+    assert (signalled.status, signalled.refund_id) == ("signalled", asked["id"])
+    assert {row.status for row in others} == {"duplicate"}
