@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
@@ -42,6 +43,9 @@ class Settings(BaseSettings):
         description="Comma-separated Fernet keys of the vault, newest first: the first seals, all open."
     )
     vault_hash_key: SecretStr = Field(description="Key of the hash by which sealed tokens are found; never rotated.")
+    rulebook: Path | None = Field(
+        default=None, description="Folder of a rulebook to go by instead of the shipped one (docs/rulebook.md)."
+    )
     database_pool: int = Field(default=20, ge=1, description="Connections to PostgreSQL per process.")
     worker_health_port: int | None = Field(default=None, description="Port of the worker's `/readyz`; none by default.")
     charge_concurrency: int = Field(

@@ -23,11 +23,13 @@ from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queu
 from activities.credentials import Credentials
 from activities.deliveries import Deliveries
 from activities.endings import Endings
+from activities.liveness import Heartbeats
 from activities.news import ProviderNews
 from activities.reversals import Reversals
 from activities.sweep import Reach, Sweeps
 from activities.test_clocks import TestClocks
 from activities.workbench import Workbench
+from agreements import rulebook
 from gateways import http
 from gateways.antom import connector as antom
 from gateways.port import Gateway
@@ -76,12 +78,14 @@ def workers(parts: Parts) -> list[Worker]:
             task_queue=AGREEMENTS_QUEUE,
             workflows=[AgreementWorkflow, RefundWorkflow, TestClockWorkflow, SweeperWorkflow],
             activities=[clocks.advance_clock, Sweeps(parts.database, reach(parts.temporal)).sweep],
+            interceptors=[Heartbeats()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
         Worker(
             parts.temporal,
             task_queue=DELIVERIES_QUEUE,
             activities=[deliveries.deliver],
+            interceptors=[Heartbeats()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
         *(
@@ -90,6 +94,7 @@ def workers(parts: Parts) -> list[Worker]:
                 task_queue=gateway_queue(name),
                 activities=_steps(bench),
                 max_concurrent_activities=parts.settings.charge_concurrency,
+                interceptors=[Heartbeats()],
                 graceful_shutdown_timeout=_FINISH_WITHIN,
             )
             for name in parts.gateways
@@ -131,8 +136,9 @@ def _steps(bench: Workbench) -> list[Callable[..., Any]]:
 
 
 async def main() -> None:
-    """Runs until SIGTERM or Ctrl-C; activities under way are finished first."""
+    """Runs until SIGTERM or Ctrl-C; activities under way are finished first. Raises RulebookError before it starts."""
     settings = Settings()
+    rulebook.use(settings.rulebook)
     logs.set_up(settings.environment)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

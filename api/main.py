@@ -9,6 +9,7 @@ from temporalio.client import Client
 from temporalio.service import RetryConfig
 
 import logs
+from agreements import rulebook
 from api.app import create_app
 from settings import Settings
 from store.database import Database
@@ -20,8 +21,13 @@ _SOON = RetryConfig(max_elapsed_time_millis=2000)
 
 
 def serve(host: str, port: int) -> None:
-    """Serves until SIGTERM or Ctrl-C. Starts also while PostgreSQL or Temporal is away; `/readyz` tells."""
-    asyncio.run(_serve(Settings(), host, port))
+    """Serves until SIGTERM or Ctrl-C. Starts also while PostgreSQL or Temporal is away; `/readyz` tells.
+
+    Raises RulebookError when the rulebook cannot be used.
+    """
+    settings = Settings()
+    rulebook.use(settings.rulebook)
+    asyncio.run(_serve(settings, host, port))
 
 
 async def connect(settings: Settings) -> Client:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import charges, merchants, vault
+from cli import charges, merchants, rulebook, vault
 from settings import Settings
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.add_typer(merchants.app, name="merchants")
 app.add_typer(charges.app, name="charges")
+app.add_typer(rulebook.app, name="rulebook")
 app.add_typer(vault.app, name="vault")
 
 
@@ -93,9 +94,14 @@ def sandbox(
 
 
 def main() -> None:
-    """The entry point: settings that are missing or wrong are named in one line each."""
+    """The entry point: settings that are missing or wrong, and flaws of the rulebook, are named in one line each."""
+    from agreements.rulebook import RulebookError
+
     try:
         app()
+    except RulebookError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
     except ValidationError as error:
         if error.title != Settings.__name__:
             raise

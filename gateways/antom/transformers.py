@@ -125,7 +125,7 @@ def token(answer: Message) -> TokenAnswer:
     """Reads applyToken's answer. Without a refresh token the access token is long-lived and cannot be refreshed."""
     verdict = _verdict(answer)
     if verdict is Verdict.DECLINED:
-        refusal = codes.decline(answer.code, codes.GRANT_MEANINGS)
+        refusal = codes.decline(answer.code, call="grant")
         return TokenAnswer(verdict, decline=refusal, evidence=answer.code)
     if verdict is not Verdict.SUCCEEDED:
         return TokenAnswer(verdict, evidence=answer.code)
