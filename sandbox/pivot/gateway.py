@@ -171,8 +171,7 @@ def _remembered(call: Call, request_id: str) -> Remembered | None:
     earlier = call.session.get(Remembered, (call.client.client_id, request_id))
     if earlier is None:
         return None
-    now = call.moment.now if call.moment.clock else clocks.read(call.session, earlier.clock).now
-    if now < earlier.until:
+    if clocks.read(call.session, earlier.clock).now < earlier.until:
         return earlier
     call.session.delete(earlier)
     call.session.flush()
