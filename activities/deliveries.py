@@ -19,7 +19,6 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.contract import DELIVER, DeliveryInput
-from activities.workbench import heartbeats
 from settings import Settings
 from store.database import Database
 from store.tables import Delivery, Event, WebhookEndpoint
@@ -91,9 +90,7 @@ class Deliveries:
             return row.status
         if row.attempts == 0:
             await self._give_way(event, endpoint.id)
-        async with heartbeats():
-            answer = await self._post(endpoint, event)
-        return await self._record(row.id, answer)
+        return await self._record(row.id, await self._post(endpoint, event))
 
     async def _give_way(self, event: Event, endpoint_id: str) -> None:
         """Waits for the first attempt of the event before this one, so that events arrive in order while all is well.

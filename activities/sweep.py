@@ -15,7 +15,7 @@ from sqlmodel import col, or_, select
 from temporalio import activity
 
 from activities.contract import SWEEP
-from activities.workbench import StartDeliveries, heartbeats
+from activities.workbench import StartDeliveries
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from store import refunds, standings
@@ -56,10 +56,7 @@ class Sweeps:
     @activity.defn(name=SWEEP)
     async def sweep(self) -> None:
         """Starts agreements, refunds and deliveries, resends news, wakes workflows that missed a command."""
-        async with heartbeats():
-            await self._sweep(datetime.now(UTC))
-
-    async def _sweep(self, now: datetime) -> None:
+        now = datetime.now(UTC)
         before = now - self._left_behind
         for agreement_id in await self._unstarted(before):
             async with _one(agreement_id):

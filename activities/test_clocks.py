@@ -24,7 +24,7 @@ from store.tables import Agreement, GatewayAccount, Notification, Refund, TestCl
 
 _T = TypeVar("_T")
 
-_POLL_SECONDS = 0.02
+_FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.2  # seconds
 
 Tick = Callable[[str, datetime], Awaitable[None]]
 """Tells the workflow of an agreement or a refund, by its id, its clock's new time."""
@@ -88,7 +88,7 @@ class TestClocks:
         """Waits until nothing is due, in flight or on its way. Steps count as due until their outcome is committed."""
         ticked: dict[tuple[Tick, str], datetime] = {}
         real = asyncio.get_running_loop()
-        began, patience = real.time(), self._patience
+        began, patience, pause = real.time(), self._patience, _FIRST_LOOK
         while True:
             activity.heartbeat()
             due = await self._due(clock_id)
@@ -97,11 +97,12 @@ class TestClocks:
                     await tick(id_, now)
                     ticked[tick, id_] = now
             if due and real.time() - began >= patience:
-                patience = 2 * patience + _POLL_SECONDS
+                patience = 2 * patience + _FIRST_LOOK
                 await self._remind([id_ for tick, id_ in due if tick == self._tick_agreement])
             if not due and not await self._outstanding(sandboxes) and not await self._due(clock_id):
                 return
-            await asyncio.sleep(_POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.3, _SLOWEST_LOOK)
 
     async def _remind(self, agreement_ids: Sequence[str]) -> None:
         """A process that died between a command's commit and telling the workflow left it with an old standing: to that

@@ -1,0 +1,29 @@
+"""Proof that a worker is alive, for as long as it works on an activity, whatever it waits for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from activities.workbench import heartbeats
+
+
+class Heartbeats(Interceptor):
+    """Beats around every activity that has a heartbeat timeout.
+
+    Beating only while a provider is asked would take a worker for dead that waits for a busy database, and give its
+    work to itself again, just when there is too much of it.
+    """
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+        return _Beating(next)
+
+
+class _Beating(ActivityInboundInterceptor):
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
+        if activity.info().heartbeat_timeout is None:
+            return await super().execute_activity(input)
+        async with heartbeats():
+            return await super().execute_activity(input)
