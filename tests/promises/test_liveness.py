@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from temporalio.testing import ActivityEnvironment
@@ -25,6 +27,7 @@ class UntilBeaten(ActivityInboundInterceptor):
 
 async def test_a_waiting_activity_sends_heartbeats() -> None:
     waiting, environment = UntilBeaten(), ActivityEnvironment()
+    environment.info = replace(environment.info, heartbeat_timeout=timedelta(seconds=10))
     environment.on_heartbeat = lambda *_: waiting.beaten.set()
 
     async def work() -> Any:
