@@ -86,14 +86,21 @@ class Rulebook:
     def network_rule(
         self, network: str | None, response_code: str | None, advice: str | None, on: date
     ) -> tuple[NetworkRule, ...]:
-        """Every rule of a card's network about a decline: on its response code, then on its advice code."""
+        """Every rule about a decline of a card: on its response code, then on its advice code.
+
+        A response code is read by the network's own rules, its rule for all other codes included, else by the rules for
+        every network.
+        """
         if network is None:
             return ()
-        rules = [rule for rule in _in_force(self.networks, on) if rule.network == network.lower()]
-        by_response = [rule for rule in rules if response_code and response_code in (rule.responses or ())]
-        if response_code and not by_response:
-            by_response = [rule for rule in rules if ANY in (rule.responses or ())]
-        return (*by_response, *(rule for rule in rules if advice and advice in (rule.advices or ())))
+        rules = list(_in_force(self.networks, on))
+        own = [rule for rule in rules if rule.network == network.lower()]
+        everywhere = [rule for rule in rules if rule.network == ANY]
+        by_response: list[NetworkRule] = []
+        for code, among in ((response_code, own), (ANY, own), (response_code, everywhere)):
+            if response_code and not by_response:
+                by_response = [rule for rule in among if code in (rule.responses or ())]
+        return (*by_response, *(rule for rule in own if advice and advice in (rule.advices or ())))
 
     def budgets(self, network: str | None, on: date) -> tuple[Budget, ...]:
         """The ceilings of a card's network; none for wallets (`network` None)."""

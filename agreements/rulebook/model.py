@@ -18,9 +18,10 @@ from agreements.policies import WAITING_HELPS, PayDay, RetryPolicy
 from agreements.schedule import ForbiddenWindow
 
 ANY = "*"
-"""In place of a code: every code no other rule names. In place of a network: every network without rules of its own."""
+"""In place of a code: every code no other rule names. In place of a network: every one without a rule of its own."""
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=64)]
+Network = Annotated[str, Field(pattern=r"^(\*|[a-z0-9_]+)$")]
 Text = Annotated[str, Field(min_length=1, max_length=300)]
 Code = Annotated[str, Field(min_length=1, max_length=80)]
 Codes = Annotated[tuple[Code, ...], Field(min_length=1)]
@@ -106,7 +107,7 @@ class Regional(Rule):
 class NetworkRule(Regional):
     """What a network says about response codes (ISO 8583) or about advice codes."""
 
-    network: Identifier
+    network: Network
     responses: Codes | None = None
     advices: Codes | None = None
     category: Annotated[StrictInt, Field(ge=1, le=4)] | None = None
@@ -141,7 +142,7 @@ class Budget(Regional):
     acquirer has not confirmed it.
     """
 
-    network: Annotated[str, Field(pattern=r"^(\*|[a-z0-9_]+)$")]
+    network: Network
     limit: Annotated[StrictInt, Field(ge=1)]
     published: Annotated[StrictInt, Field(ge=1)]
     window_hours: Annotated[StrictInt, Field(ge=1)]
