@@ -37,6 +37,7 @@ class AgreementRecord(Protocol):
     stop: Stop
     ended: Any
     action_required: str | None
+    currency: str | None
 
 
 class ChargeRecord(Protocol):
@@ -134,21 +135,31 @@ def clear(
     plan: Plan,
     means: Means,
     last_success: datetime | None,
+    debit_from: datetime | None,
     policy: RetryPolicy,
     rulebook_version: str,
+    made: int = 0,
 ) -> Clearance:
-    """Whether an attempt of a due charge may be made now; where not, the charge says what became of it."""
+    """Whether an attempt of a due charge may be made now; where not, the charge says what became of it.
+
+    `made` counts the other charges on demand that `total_cycles` counts, for a charge that is itself on demand.
+    `debit_from` is the earliest instant the rules on notices allow, None while the proof they ask for is missing.
+    """
     untried = charge.attempts_made == 0 and not charge.catch_up
     if untried and enforcement.too_late(plan.terms, charge.due_at, book.now):
         return Clearance.LATE
-    if charge.amount is None:
-        # A variable amount nobody has set yet: waited for until the cycle is too late to collect.
-        charge.next_attempt_at = charge.due_at + schedule.catch_up_limit(plan.terms) + timedelta(seconds=1)
+    if charge.amount is None or debit_from is None:
+        # An amount nobody has set, a notice nobody has proven: waited for until the cycle is too late to collect.
+        late_at = charge.due_at + schedule.catch_up_limit(plan.terms) + timedelta(seconds=1)
+        charge.next_attempt_at = None if charge.catch_up else late_at
+        return Clearance.LATER
+    if debit_from > book.now:
+        charge.next_attempt_at = debit_from
         return Clearance.LATER
     if book.agreement.action_required:
         wait_for_customer(book, charge, book.agreement.action_required, policy)
         return Clearance.LATER
-    if reason := enforcement.refusal(plan.terms, charge.money, charge.cycle, book.now):
+    if reason := _refusal(book, plan, charge, charge.money, made):
         refuse(book, charge, reason, rulebook_version)
         return Clearance.REFUSED
     if not credentials.usable(means.token_expires_at, book.now):
@@ -173,8 +184,9 @@ def may_send(
     spent: Sequence[Spent],
     limits: QueryLimits,
     rulebook_version: str,
+    made: int = 0,
 ) -> Clearance:
-    """The gate: with stop, terms, caps and budgets as they are now (design promise 4).
+    """The gate: with stop, terms, caps and budgets as they are now (design promise 4). `made` as for `clear`.
 
     It is passed before the first call and before every repeat. A repeat that may not be sent leaves the attempt as it
     is: somebody else may have ended it, and what was sent before is still to be found out.
@@ -184,7 +196,7 @@ def may_send(
         return Clearance.LATER
     if not (unsent or attempt.status.open):
         return Clearance.LATER
-    reason = enforcement.refusal(plan.terms, attempt.money, charge.cycle, book.now)
+    reason = _refusal(book, plan, charge, attempt.money, made)
     if reason is None and not unsent:
         return Clearance.GO
     if reason is not None:
@@ -202,6 +214,11 @@ def may_send(
     charge.status = ChargeStatus.PROCESSING
     charge.next_attempt_at = None
     return Clearance.GO
+
+
+def _refusal(book: Book, plan: Plan, charge: ChargeRecord, money: Money, made: int) -> str | None:
+    number = made + 1 if charge.cycle is None else charge.cycle
+    return enforcement.refusal(plan.terms, money, number, book.now, book.agreement.currency)
 
 
 def refuse(book: Book, charge: ChargeRecord, reason: str, rulebook_version: str) -> None:

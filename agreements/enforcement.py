@@ -9,14 +9,15 @@ from agreements.money import Money
 from agreements.terms import AmountVariability, Terms
 
 
-def refusal(terms: Terms, amount: Money, cycle: int | None, now: datetime) -> str | None:
+def refusal(terms: Terms, amount: Money, number: int | None, now: datetime, currency: str | None = None) -> str | None:
     """Why this debit would break the terms, as a short code; None when it keeps them.
 
+    `number` says which of `total_cycles` it is, `currency` what the first amount fixed where the terms name none.
     Checked when an attempt is prepared and again when it is sent. The gap between scheduled cycles is a matter of their
     due dates, settled when the agreement was made.
     """
     consented = terms.amount
-    if consented is not None and amount.currency != consented.currency:
+    if amount.currency != (consented.currency if consented else currency or amount.currency):
         return "currency_not_consented"
     if terms.amount_variability is AmountVariability.FIXED and consented is not None and amount != consented:
         return "amount_not_consented"
@@ -27,7 +28,7 @@ def refusal(terms: Terms, amount: Money, cycle: int | None, now: datetime) -> st
     ends_at = schedule.ends_at(terms)
     if ends_at is not None and now >= ends_at:
         return "after_expiry"
-    if cycle is not None and terms.total_cycles is not None and cycle > terms.total_cycles:
+    if number is not None and terms.total_cycles is not None and number > terms.total_cycles:
         return "too_many_cycles"
     return None
 

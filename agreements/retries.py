@@ -141,6 +141,35 @@ def decide(case: Case, policy: RetryPolicy, rulebook: Rulebook, now: datetime) -
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Hurdle:
+    """Why a declined charge may not be tried again, whoever asks for it: until when, or with this credential never."""
+
+    rule: str
+    until: datetime | None = None
+
+
+def hurdle(case: Case, rulebook: Rulebook, declined_at: datetime, now: datetime, *, renewed: bool) -> Hurdle | None:
+    """What schemes and the provider say against trying a charge again at `now`, outside its policy's waits.
+
+    A person who asks for it has looked, so what waits for a person may be tried (`Action.OPERATOR`), except after a
+    risk decline. `renewed`: the token was replaced after the decline, which is all an invalid one needs.
+    """
+    on = schedule.today(case.plan.terms.timezone, now)
+    category, floors = _read(case, rulebook, on)
+    network = rulebook.network_rule(case.network, case.decline.network_code, case.decline.network_advice, on)
+    found = _forbidden(case, network)
+    if found is None and category in _FINAL and not (renewed and category is DeclineCategory.INVALID_CREDENTIAL):
+        found = _Found(*_FINAL[category])
+    if found and (found.action is not Action.OPERATOR or category is DeclineCategory.RISK):
+        return Hurdle(found.rule)
+    floors += [_Floor(rule.floor, rule.id) for rule in network if rule.floor]
+    last = max(floors, key=lambda floor: floor.wait, default=None)
+    if last is not None and now < declined_at + last.wait:
+        return Hurdle(last.rule, declined_at + last.wait)
+    return None
+
+
 def _read(case: Case, rulebook: Rulebook, on: date) -> tuple[DeclineCategory, list[_Floor]]:
     """The decline's category, which the provider's code may change once it has come too often, and its own floor."""
     decline = case.decline

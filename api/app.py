@@ -17,6 +17,7 @@ from api.openapi import describe_problems, methods_at
 from api.problems import FieldError, Problem, ProblemDocument
 from api.routes import (
     agreements,
+    amending,
     charges,
     events,
     health,
@@ -59,7 +60,7 @@ def create_app(
         responses=_DOCUMENTED,
     )
     app.state.services = Services(settings, database, vault, temporal_client, patience or Patience())
-    for module in (agreements, charges, refunds, events, webhook_endpoints, test_clocks, payment_methods):
+    for module in (agreements, amending, charges, refunds, events, webhook_endpoints, test_clocks, payment_methods):
         app.include_router(module.router)
     for module in (notifications, returns, health):
         app.include_router(module.router)

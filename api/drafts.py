@@ -13,7 +13,7 @@ from agreements import catalog, rulebook, schedule
 from agreements.notices import Wish
 from agreements.policies import OWN_POLICY, PolicyRefused, resolve
 from agreements.problems import problems
-from agreements.terms import AmountVariability, Terms, complete
+from agreements.terms import Terms, complete
 from agreements.views import Customer, PaymentMethod
 from api import urls
 from api.problems import FieldError, Problem
@@ -105,15 +105,13 @@ def policy_errors(policy: Policy, today: date) -> Iterator[FieldError]:
 
 def _method(body: AgreementBody) -> Iterator[FieldError]:
     """Whether the gateway offers the method, and the method takes the amount."""
-    terms, amount = body.terms, body.terms.amount
+    amount = body.terms.amount
     if body.gateway not in catalog.GATEWAYS:
         yield _error("/gateway", f"must be one of: {', '.join(catalog.GATEWAYS)}")
         return
     method = catalog.method(body.gateway, body.payment_method.type)
     if method is None:
         yield _error("/payment_method/type", f"{body.gateway} offers no such method for recurring payments")
-    if amount is None and terms.amount_variability is AmountVariability.VARIABLE and schedule.has_schedule(terms):
-        yield _error("/terms/amount", "required: amounts that are set cycle by cycle are not supported yet")
     refused = catalog.refuse(method, amount) if method and amount else None
     if method and amount and refused:
         field = "currency" if amount.currency != method.currency else "value"

@@ -56,7 +56,7 @@ async def cancel(inside: Services, call: Call, charge_id: str) -> JSONResponse:
     agreement_id = await _agreement_of(inside, call, charge_id)
     change, answer = await commands.once(inside, call, agreement_id, act, show)
     if change is not None:
-        await telling.charge_canceled(inside, change.standing, change.delivery_ids)
+        await telling.look(inside, change.standing, change.delivery_ids)
     for refund in made if change is not None else ():
         await telling.money_back(inside, refund)
     return answer

@@ -44,6 +44,9 @@ KINDS: Mapping[str, Kind] = {
     "reference_taken": Kind(
         409, "The reference is in use", "Choose another reference, or find the agreement by the reference filter."
     ),
+    "new_authorization_needed": Kind(
+        409, "The payer has not agreed to this", "Make a new agreement, or leave out what `errors` names."
+    ),
     "idempotency_key_in_use": Kind(
         409, "The first call with this key still runs", "Repeat the call after the seconds in Retry-After."
     ),

@@ -50,7 +50,7 @@ async def money_back(inside: Services, refund: RefundStanding) -> None:
         _log.warning("temporal_not_told", refund=refund.refund_id, error=str(error))
 
 
-async def charge_canceled(inside: Services, standing: Standing, delivery_ids: Sequence[str]) -> None:
+async def look(inside: Services, standing: Standing, delivery_ids: Sequence[str]) -> None:
     """The same as `changed` where nobody waits for the workflow's word."""
     try:
         await client.start_deliveries(inside.temporal, delivery_ids)

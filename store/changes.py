@@ -66,6 +66,12 @@ class Change:
         chosen = self.agreement.own_policy or self.agreement.retry_policy
         return resolve(chosen, rulebook.current(), schedule.today(self.terms.timezone, self.now))
 
+    def amend(self, terms: Terms) -> None:
+        """Other terms, from here on."""
+        self.agreement.terms = terms.model_dump(mode="json")
+        for outdated in ("terms", "plan"):
+            self.__dict__.pop(outdated, None)
+
     @property
     def standing(self) -> Standing:
         """The standing after this change; only there once the transaction has committed."""

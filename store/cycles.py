@@ -1,4 +1,8 @@
-"""The rows of an agreement's cycles: the coming one always stands in the ledger as `scheduled`."""
+"""The rows of an agreement's cycles: the coming one always stands in the ledger as `scheduled`.
+
+Rows have no gaps. Some more are written ahead where a merchant sets the amount of a later cycle or skips it; the last
+one written is never skipped, so that whoever comes to it writes the next.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,10 @@ from sqlalchemy import func
 from sqlmodel import col, select
 
 from agreements import collection, enforcement, schedule
+from agreements.money import Money
 from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
 from agreements.terms import CatchUpThen
-from store import ids
+from store import ids, notices
 from store.changes import Change
 from store.tables import Attempt, Charge
 
@@ -51,16 +56,33 @@ async def write_next(change: Change, cycle: int) -> Charge | None:
         created_at=change.now,
     )
     change.session.add(charge)
+    await notices.arrange(change, charge)
     return charge
+
+
+async def find(change: Change, cycle: int) -> Charge | None:
+    """A cycle's row."""
+    query = select(Charge).where(Charge.agreement_id == change.agreement.id, Charge.cycle == cycle)
+    return (await change.session.exec(query)).first()
+
+
+async def write_up_to(change: Change, cycle: int) -> Charge | None:
+    """The row of a cycle, written with all before it where it is not there yet; None when the terms allow none."""
+    for missing in range(await last_written(change) + 1, cycle + 1):
+        if await write_next(change, missing) is None:
+            return None
+    await change.session.flush()
+    return await find(change, cycle)
 
 
 async def write_missed(change: Change) -> list[Charge]:
     """Writes every cycle up to the first one still to come; answers the overdue scheduled ones, oldest first."""
     cycle = await last_written(change)
-    while True:
+    last = await find(change, cycle)
+    while last is None or last.due_at <= change.now:
         cycle += 1
-        charge = await write_next(change, cycle)
-        if charge is None or charge.due_at > change.now:
+        last = await write_next(change, cycle)
+        if last is None:
             break
     await change.session.flush()
     query = select(Charge).where(
@@ -93,12 +115,29 @@ async def drop_prepared(change: Change, charge: Charge) -> None:
         attempt.finished_at = change.now
 
 
+async def set_amount(change: Change, charge: Charge, amount: Money | None) -> None:
+    """What is to be collected for a charge that was never sent. The first amount fixes the agreement's currency.
+
+    An attempt already prepared debits the new amount: the gate reads it under the lock held here.
+    """
+    charge.currency, charge.amount = (amount.currency, amount.value) if amount else (None, None)
+    if charge.cycle is not None:
+        await notices.arrange(change, charge)
+    if amount is None:
+        return
+    change.agreement.currency = change.agreement.currency or amount.currency
+    prepared = select(Attempt).where(Attempt.charge_id == charge.id, Attempt.status == AttemptStatus.PREPARED)
+    for attempt in await change.session.exec(prepared):
+        attempt.currency, attempt.amount = amount.currency, amount.value
+
+
 async def skip(change: Change, charge: Charge, reason: str) -> None:
-    """Lets a cycle pass uncollected, and says why."""
+    """Lets a cycle pass uncollected, and says why; a charge on demand is canceled."""
     await drop_prepared(change, charge)
-    charge.status = ChargeStatus.SKIPPED
+    charge.status = ChargeStatus.CANCELED if charge.cycle is None else ChargeStatus.SKIPPED
     charge.next_attempt_at = None
-    change.event("cycle.skipped", charge, reason=reason)
+    charge.act_by = None
+    change.event("charge.canceled" if charge.cycle is None else "cycle.skipped", charge, reason=reason)
 
 
 async def missed(change: Change, charge: Charge) -> None:
@@ -120,6 +159,8 @@ async def carry(change: Change, charge: Charge) -> bool:
         Charge.attempts_made == 0,
     )
     following = (await change.session.exec(query)).first()
+    if charge.cycle is None or charge.amount is None:
+        return False
     if following is None or not enforcement.may_carry(change.terms, charge.money, following.amount):
         return False
     following.amount = charge.money.value + following.money.value
@@ -129,9 +170,11 @@ async def carry(change: Change, charge: Charge) -> bool:
 
 
 async def all_finished(change: Change) -> bool:
-    """Whether every cycle the terms allow was written and none is open any more."""
-    last = schedule.last_cycle(change.plan)
-    if last is None or await last_written(change) < last:
+    """Whether every cycle the terms allow was written, or every debit on demand made, and none is open any more."""
+    last, made = schedule.last_cycle(change.plan), await last_written(change)
+    if not schedule.has_schedule(change.terms):
+        last, made = change.terms.total_cycles, await made_on_demand(change)
+    if last is None or made < last:
         return False
     query = select(Charge.id).where(Charge.agreement_id == change.agreement.id, col(Charge.status).in_(_WAITING))
     return (await change.session.exec(query.limit(1))).first() is None
@@ -145,7 +188,24 @@ async def open_charges(change: Change) -> list[Charge]:
 
 def in_words(charge: Charge) -> str:
     """What a charge is for, as customers and operators read it."""
-    return "on demand" if charge.cycle is None else f"cycle {charge.cycle}"
+    return charge.description or "on demand" if charge.cycle is None else f"cycle {charge.cycle}"
+
+
+async def made_on_demand(change: Change, apart_from: Charge | None = None) -> int:
+    """How many charges on demand `total_cycles` counts: all but those that failed, were canceled or sent back.
+
+    Without what is asked for a cycle or a verification: 0 apart from a charge that is not on demand itself.
+    """
+    if apart_from is not None and apart_from.purpose is not ChargePurpose.ON_DEMAND:
+        return 0
+    query = select(func.count(col(Charge.id))).where(
+        Charge.agreement_id == change.agreement.id,
+        Charge.purpose == ChargePurpose.ON_DEMAND,
+        col(Charge.status).not_in((ChargeStatus.FAILED, ChargeStatus.CANCELED, ChargeStatus.REVERSED)),
+    )
+    if apart_from is not None:
+        query = query.where(Charge.id != apart_from.id)
+    return (await change.session.exec(query)).one()
 
 
 async def last_success_at(change: Change) -> datetime | None:

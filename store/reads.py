@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Text, func, tuple_
@@ -134,6 +135,12 @@ async def upcoming(session: AsyncSession, agreement: Agreement, *, count: int, a
     except OverflowError:
         return Page([], None)
     return cut(planned, count, lambda cycle: (cycle.cycle,))
+
+
+async def of_cycles(session: AsyncSession, agreement: Agreement, numbers: Sequence[int]) -> dict[int, Charge]:
+    """The rows of these cycles by their numbers; most cycles that are still to come have none yet."""
+    query = select(Charge).where(Charge.agreement_id == agreement.id, col(Charge.cycle).in_(numbers))
+    return {charge.cycle: charge for charge in await session.exec(query) if charge.cycle is not None}
 
 
 def _owned(table: type[Any], principal: Principal) -> SelectOfScalar[Any]:

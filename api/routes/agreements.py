@@ -11,7 +11,8 @@ from starlette.responses import JSONResponse
 
 from agreements.money import Money
 from agreements.schedule import PlannedCycle
-from agreements.status import AgreementStatus
+from agreements.status import AgreementStatus, ChargeStatus
+from agreements.terms import Terms
 from agreements.views import AgreementView
 from api import commands, creating
 from api import views as shown
@@ -27,7 +28,7 @@ from store import clocks, lifecycle, reads, timeline, views
 from store.changes import Change
 from store.lifecycle import MissedCycles
 from store.merchants import Principal
-from store.tables import Agreement
+from store.tables import Agreement, Charge
 from workflows.messages import Command
 
 router = APIRouter(prefix="/v1/agreements", tags=["agreements"], route_class=StrictRoute)
@@ -123,6 +124,9 @@ class ScheduledCycle(PlannedCycle):
     """A coming cycle and what is to be collected."""
 
     amount: Money | None
+    """Null while it must still be set, and where nothing is collected."""
+    skipped: bool
+    """Nothing is collected: it was skipped, or its charge canceled."""
 
 
 @router.get("/{agreement_id}/schedule")
@@ -137,10 +141,9 @@ async def schedule(
     async with inside.database.transaction() as session:
         agreement = await _found(session, caller, agreement_id)
         found = await reads.upcoming(session, agreement, count=count, after=cursor)
-    amount = agreement.terms.get("amount")
-    return shown.page(
-        found, [ScheduledCycle.model_validate({**cycle.model_dump(), "amount": amount}) for cycle in found.rows]
-    )
+        written = await reads.of_cycles(session, agreement, [cycle.cycle for cycle in found.rows])
+    amount = Terms.model_validate(agreement.terms).amount
+    return shown.page(found, [_scheduled(cycle, written.get(cycle.cycle), amount) for cycle in found.rows])
 
 
 @router.get("/{agreement_id}/timeline", name="timeline")
@@ -152,6 +155,12 @@ async def history(
         agreement = await _found(session, caller, agreement_id)
         found = await timeline.read(session, agreement.id, limit=limit, after=cursor)
     return shown.page(found, [shown.timeline_entry(row) for row in found.rows])
+
+
+def _scheduled(cycle: PlannedCycle, row: Charge | None, usual: Money | None) -> ScheduledCycle:
+    skipped = row is not None and row.status in (ChargeStatus.SKIPPED, ChargeStatus.CANCELED)
+    own = usual if row is None else None if row.amount is None else row.money
+    return ScheduledCycle(**dict(cycle), amount=None if skipped else own, skipped=skipped)
 
 
 async def _found(session: AsyncSession, caller: Principal, agreement_id: str) -> Agreement:

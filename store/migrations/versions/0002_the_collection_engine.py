@@ -30,9 +30,7 @@ def upgrade() -> None:
     # Set cycle by cycle where the terms leave the amount open.
     op.alter_column("charges", "currency", nullable=True)
     op.alter_column("charges", "amount", nullable=True)
-    op.add_column(
-        "charges", sa.Column("amount_set", sa.Boolean(), server_default=sa.text("false"), nullable=False)
-    )
+    op.add_column("charges", sa.Column("amount_set", sa.Boolean(), server_default=sa.text("false"), nullable=False))
     op.add_column("agreements", sa.Column("currency", sa.Text(), nullable=True))
     op.add_column("charges", sa.Column("description", sa.Text(), nullable=True))
     op.add_column("charges", sa.Column("carried_to", sa.Integer(), nullable=True))
