@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import charges, merchants, rulebook, vault
+from cli import bench, charges, merchants, rulebook, vault
 from settings import Settings
 
 app = typer.Typer(
     name="autodebit", help="Recurring payments: one durable workflow per agreement.", no_args_is_help=True
 )
+app.add_typer(bench.app, name="bench")
 app.add_typer(merchants.app, name="merchants")
 app.add_typer(charges.app, name="charges")
 app.add_typer(rulebook.app, name="rulebook")

@@ -1,0 +1,49 @@
+"""`autodebit bench`: the engine simulated and audited, and its retry policies compared."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(name="bench", help="Simulate the engine, and compare retry policies.", no_args_is_help=True)
+
+
+@app.command()
+def simulate(
+    cycles: Annotated[int, typer.Option(min=1, help="How many cycles to collect.")] = 1_000_000,
+    lost: Annotated[float, typer.Option(min=0, max=0.5, help="Answers and notifications that get lost.")] = 0.05,
+    duplicate: Annotated[float, typer.Option(min=0, max=1, help="Notifications that come twice.")] = 0.02,
+    shuffle: Annotated[float, typer.Option(min=0, max=1, help="Notifications that come hours late.")] = 0.05,
+    crash: Annotated[float, typer.Option(min=0, max=0.2, help="Dead workers, at each commit and between two.")] = 0.001,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.")] = 1,
+    policy: Annotated[str, typer.Option(help="The retry policy of every agreement.")] = "standard",
+    jobs: Annotated[int, typer.Option(min=1, help="Processes; the result does not depend on it.")] = os.cpu_count()
+    or 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Collect cycles from a model provider that breaks down, and audit its books against the engine's.
+
+    Ends with 1 where anything happened that must never happen.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from agreements.policies import PolicyRefused
+    from bench.running import Run, simulate
+    from bench.tables import audit
+
+    run = Run(cycles, seed, policy, lost, duplicate, shuffle, crash)
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("cycles", total=cycles)
+        try:
+            outcome = simulate(run, jobs, lambda done: progress.advance(task, done))
+        except PolicyRefused as refused:
+            raise typer.BadParameter(refused.detail, param_hint="--policy") from None
+    if as_json:
+        typer.echo(json.dumps({"result": outcome.result, "seconds": round(outcome.seconds, 1)}, indent=2))
+    else:
+        Console().print(audit(outcome))
+    raise typer.Exit(0 if outcome.sound else 1)
