@@ -91,6 +91,10 @@ class TestBounds:
         [problem] = problems(terms, start)
         assert problem.pointer == "/business_days/roll"
         assert "2025-10-01" in problem.detail
+        # With two cycles only there is no third one to meet.
+        fewer = terms.model_copy(update={"total_cycles": 2})
+        assert problems(fewer, start) == []
+        assert str(cycle_date(fewer, 2)) == "2025-10-09"
 
 
 class TestLastDay:
@@ -110,6 +114,11 @@ class TestLastDay:
         terms = rolling("PH", roll, payment_processing_day="last", start_date="2027-01-15", cycle_interval_days=20)
         line = planned(Plan(terms), 1, 1)[0]
         assert (str(line.date), line.rules[-1]) == ("2027-01-29", "roll_preceding")
+
+    def test_weekly_it_only_starts_there_and_rolls_as_told(self) -> None:
+        terms = rolling("PH", "following", frequency="weekly", payment_processing_day="last", cycle_interval_days=1)
+        line = planned(Plan(terms), 2, 1)[0]
+        assert (str(line.date), line.rules[-1]) == ("2027-02-08", "roll_following")
 
     def test_the_31st_is_no_last_day_and_rolls_as_told(self) -> None:
         terms = rolling("PH", "following", start_date="2027-01-15", cycle_interval_days=20)
