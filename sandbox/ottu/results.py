@@ -161,7 +161,7 @@ def _money(txn: Transaction, operations: list[Operation], attempt: Attempt) -> B
         "amount_details": {"currency_code": currency, "amount": total, "total": total, "fee": major(0, currency)},
         "fee": f"{major(0, currency)} {currency}",
         "paid_amount": (total if txn.state == "paid" else of("paid")) if paid else None,
-        "settled_amount": total if paid and taken else None,
+        "settled_amount": total if paid else None,
         "remaining_amount": None if taken else total,
         "refunded_amount": of("refunded"),
         "voided_amount": of("voided"),

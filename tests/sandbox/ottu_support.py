@@ -220,6 +220,11 @@ def gateway_code(body: dict[str, Any]) -> tuple[str, str]:
     return response["gatewayCode"], response.get("acquirerCode", "")
 
 
+async def debits(ottu: Merchant) -> list[str]:
+    """How the debits after the first payment stand in the ledger."""
+    return [entry["status"] for entry in await ottu.ledger() if entry["kind"] == "debit"][1:]
+
+
 @asynccontextmanager
 async def an_ottu(folder: Path, settings: OttuSettings = FAST) -> AsyncIterator[Merchant]:
     """A running sandbox with one merchant and its inbox."""
