@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, TypeVar
 
 from starlette.responses import JSONResponse
@@ -39,10 +40,22 @@ async def set_cycle(
             return await coming.skip(change, number)
         return await coming.set_amount(change, number, amount)
 
-    async def show(change: Change, charge: Charge) -> ChargeView:
-        return await views.charge(change.session, charge)
+    return await _changed(inside, caller, agreement_id, act, _charge_view)
 
-    return await _changed(inside, caller, agreement_id, act, show)
+
+async def prove_notice(
+    inside: Services, caller: Principal, agreement_id: str, number: int, told_at: datetime
+) -> ChargeView:
+    """Takes down when the payer was told of a coming debit. Raises Problem."""
+
+    async def act(change: Change) -> Charge:
+        return await coming.prove_notice(change, number, told_at)
+
+    return await _changed(inside, caller, agreement_id, act, _charge_view)
+
+
+async def _charge_view(change: Change, charge: Charge) -> ChargeView:
+    return await views.charge(change.session, charge)
 
 
 async def amend(inside: Services, caller: Principal, agreement_id: str, wanted: Wanted) -> AgreementView:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from agreements import amounts, catalog, schedule
 from agreements.amendments import TABLE, Needed
 from agreements.money import Money
 from agreements.status import ChargeStatus
 from agreements.terms import AmountVariability
-from store import cycles, lifecycle
+from store import cycles, lifecycle, notices
 from store.changes import Change
 from store.lifecycle import Conflict
 from store.refusals import NeedsNewAuthorization, NoSuchCycle, Refused
@@ -56,6 +58,21 @@ async def skip(change: Change, number: int) -> Charge:
         await cycles.write_next(change, number + 1)
     await cycles.skip(change, charge, "skipped by the merchant")
     await lifecycle.complete_if_finished(change)
+    return charge
+
+
+async def prove_notice(change: Change, number: int, told_at: datetime) -> Charge:
+    """The payer was told of the debit at `told_at`. A repeat changes nothing. Raises NoSuchCycle, Refused, Conflict."""
+    charge = await _found(change, number)
+    if told_at > change.now:
+        raise Refused("/notified_at", "lies ahead: a notice is proven once the payer was told")
+    if charge.notice_proven_at == told_at:
+        return charge
+    if charge.status is not ChargeStatus.SCHEDULED or charge.attempts_made:
+        raise Conflict(f"cycle {number} is {charge.status}")
+    if charge.notice_at is None and charge.noticed_at is None:
+        raise Conflict(f"cycle {number} calls for no notice")
+    await notices.prove(change, charge, told_at)
     return charge
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 from starlette.responses import JSONResponse
 
 from agreements.money import Money
@@ -59,16 +59,18 @@ class _OneOf(BaseModel):
 
 
 class CycleBody(_OneOf):
-    """What becomes of a coming cycle: an amount of its own, or nothing. One of the two."""
+    """What becomes of a coming cycle: an amount of its own, nothing, or the proof of its notice. One of the three."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_described("amount", "skip"))
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_described("amount", "skip", "notified_at"))
 
     amount: Money | None = None
     skip: Annotated[StrictBool, Field(json_schema_extra={"const": True})] | None = None
+    notified_at: AwareDatetime | None = None
+    """When the payer was told of this debit (docs/notices.md)."""
 
     @model_validator(mode="after")
     def _either(self) -> Self:
-        self._given("amount", "skip")
+        self._given("amount", "skip", "notified_at")
         if self.skip is False:
             raise ValueError("skip can only be true: a cycle that was skipped stays skipped")
         return self
@@ -129,7 +131,9 @@ async def set_cycle(
     caller: Caller,
     inside: Inside,
 ) -> ChargeView:
-    """Gives one of the next 24 cycles an amount of its own (variable amounts only), or skips it."""
+    """Gives one of the next 24 cycles an amount of its own (variable amounts only), skips it, or proves its notice."""
+    if body.notified_at is not None:
+        return await amending.prove_notice(inside, caller, agreement_id, number, body.notified_at)
     return await amending.set_cycle(inside, caller, agreement_id, number, body.amount)
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from store import notices
-from store.changes import change
 from tests.promises.support import START, audited, charge_row, types
-from tests.support.house import Shop
+from tests.support.house import Shop, agreement_body
 
 BEFORE_CYCLE_2 = "2027-02-20T00:00:00Z"
-CYCLE_2_DUE = datetime(2027, 2, 28, 1, 0, tzinfo=UTC)
 
 
 async def upcoming(shop: Shop, agreement: str) -> list[tuple[int, str]]:
@@ -47,11 +42,30 @@ async def test_no_proof_no_debit(shop: Shop) -> None:
     agreement = await shop.agree(clock, notice={"days_before": 3, "required": True})
     await shop.advance(clock, "2027-02-28T12:00:00Z")
     assert [row["cycle"] for row in await audited(shop, agreement) if row["status"] == "succeeded"] == [1]
-    async with change(shop.house.database, agreement) as locked:
-        charge = await charge_row(shop.house, agreement, cycle=2)
-        await notices.prove(locked, await locked.session.merge(charge), CYCLE_2_DUE)
+    path, told = f"/v1/agreements/{agreement}/cycles/2", {"notified_at": "2027-02-28T11:00:00Z"}
+    await shop.call("PUT", path, {"notified_at": "2027-03-01T00:00:00Z"}, 422)
+    proven = await shop.call("PUT", path, told, 200)
+    assert proven["notice_proven_at"] == told["notified_at"]
     await shop.advance(clock, "2027-02-28T12:00:01Z")
     await shop.advance(clock, "2027-04-15T00:00:00Z")
     found = {row["cycle"]: row["status"] for row in await audited(shop, agreement)}
     assert (found[1], found[2], found[3]) == ("succeeded", "succeeded", "skipped")
     assert len(await shop.ledger(agreement)) == 2
+
+
+async def test_a_new_amount_starts_the_notice_anew(shop: Shop) -> None:
+    """What was told was another debit: it is announced again, and waits for a proof of its own."""
+    clock = await shop.clock(START)
+    terms = agreement_body(clock)["terms"] | {"amount_variability": "variable", "max_amount_per_cycle": 90000}
+    agreement = await shop.agree(clock, notice={"days_before": 3, "required": True}, terms=terms)
+    path = f"/v1/agreements/{agreement}/cycles/2"
+    await shop.advance(clock, "2027-02-26T00:00:00Z")
+    await shop.call("PUT", path, {"notified_at": "2027-02-25T08:00:00Z"}, 200)
+    await shop.call("PUT", path, {"amount": {"currency": "PHP", "value": 60000}}, 200)
+    await shop.advance(clock, "2027-02-28T12:00:00Z")
+    assert await upcoming(shop, agreement) == [(2, "2027-02-25T01:00:00Z"), (2, "2027-02-26T00:00:00Z")]
+    assert len(await shop.ledger(agreement)) == 1
+    await shop.call("PUT", path, {"notified_at": "2027-02-28T11:00:00Z"}, 200)
+    await shop.advance(clock, "2027-02-28T13:00:00Z")
+    assert [row["amount"] for row in await shop.ledger(agreement)] == [49900, 60000]
+    await audited(shop, agreement)
