@@ -38,7 +38,7 @@ WAITING_HELPS = frozenset(
 )
 """The only categories with a ladder. For every other one the rulebook names the rule that forbids to wait and retry."""
 
-_Hours = Annotated[float, Field(ge=0.25, le=30 * 24)]
+_Hours = Annotated[float, Field(ge=0.25, le=30 * 24, strict=True)]
 # A local day may be shorter than 24 hours where the clocks change.
 _CLOCK_CHANGE = timedelta(hours=2)
 
@@ -198,8 +198,9 @@ def resolve(policy: str | dict[str, Any], rulebook: Rulebook, on: date) -> Retry
             {**known.model_dump(), "name": OWN_POLICY, **own, "ladders": {**known.ladders, **ladders}}
         )
     except ValidationError as error:
-        found = error.errors()[0]
-        raise PolicyRefused(_pointer(found["loc"]), found["msg"].removeprefix("Value error, ")) from None
+        found = max(error.errors(), key=lambda each: len(each["loc"]))
+        detail = found["msg"].removeprefix("Value error, ")
+        raise PolicyRefused(_pointer(found["loc"], {**own, "ladders": ladders}), detail) from None
     if found_breach := breach(resolved, rulebook.bounds(on), rulebook.every_budget(on)):
         raise found_breach
     return resolved
@@ -233,7 +234,7 @@ def _named(name: str, pointer: str, rulebook: Rulebook, on: date) -> RetryPolicy
 
 
 def _refuse_hopeless(category: str, rulebook: Rulebook, on: date) -> None:
-    pointer = f"/ladders/{category.replace('~', '~0').replace('/', '~1')}"
+    pointer = f"/ladders/{_escaped(category)}"
     if category not in set(DeclineCategory):
         raise PolicyRefused(pointer, f"must be one of: {', '.join(sorted(WAITING_HELPS))}")
     if category not in WAITING_HELPS:
@@ -241,8 +242,19 @@ def _refuse_hopeless(category: str, rulebook: Rulebook, on: date) -> None:
         raise PolicyRefused(pointer, f"never tried again by waiting: {hard.what}", hard.because)
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)
+def _pointer(location: Sequence[int | str], written: Any) -> str:
+    """The JSON pointer of what pydantic complains about. Its locations also name the forms it tried: left out here."""
+    pointer = ""
+    for part in location:
+        if isinstance(written, Mapping):
+            pointer, written = f"{pointer}/{_escaped(str(part))}", written.get(part)
+        elif isinstance(written, Sequence) and isinstance(part, int):
+            pointer, written = f"{pointer}/{part}", written[part]
+    return pointer
+
+
+def _escaped(part: str) -> str:
+    return part.replace("~", "~0").replace("/", "~1")
 
 
 def _first_pay_day(earliest: datetime, latest: datetime, terms: Terms, pay_days: Sequence[PayDay]) -> datetime | None:
