@@ -121,18 +121,9 @@ def _catch_up(terms: Terms) -> Iterator[TermsProblem]:
     # The default shrinks with the period; a wish that cannot be met is refused.
     if period is not None and within > CatchUp().within_days and 2 * within >= period:
         yield TermsProblem("/catch_up/within_days", f"{within} days are not less than half of a period of {period}")
-    if then is CatchUpThen.MERGE and not _can_merge(terms):
-        detail = "merge needs a variable amount, or a max_amount_per_cycle of at least twice the amount"
+    if then is CatchUpThen.MERGE and terms.amount_variability is not AmountVariability.VARIABLE:
+        detail = "merge needs a variable amount: where it is fixed, the payer agreed to no other"
         yield TermsProblem("/catch_up/then", detail)
-
-
-def _can_merge(terms: Terms) -> bool:
-    """Whether a missed amount fits into the next cycle: consented to, and under the cap (payment-rules §3.2 rule 9)."""
-    amount, cap = terms.amount, terms.max_amount_per_cycle
-    if cap is None:
-        return False
-    variable = terms.amount_variability is AmountVariability.VARIABLE
-    return variable or (amount is not None and cap >= 2 * amount.value)
 
 
 def _has_period(terms: Terms) -> bool:

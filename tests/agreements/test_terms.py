@@ -136,7 +136,6 @@ class TestProblems:
             {"catch_up": {"within_days": 0}},
             {"frequency": "daily", "cycle_interval_days": 1},
             {"catch_up": {"then": "ask"}},
-            {"catch_up": {"then": "merge"}, "max_amount_per_cycle": 99800},
             {"catch_up": {"then": "merge"}, "amount_variability": "variable", "max_amount_per_cycle": 49900},
             UNSCHEDULED | {"catch_up": {"within_days": 30}},
         ],
@@ -183,7 +182,7 @@ class TestProblems:
             ({"catch_up": {"within_days": 14}}, ["/catch_up/within_days"]),
             ({"frequency": "weekly", "catch_up": {"within_days": 4}}, ["/catch_up/within_days"]),
             ({"catch_up": {"then": "merge"}}, ["/catch_up/then"]),
-            ({"catch_up": {"then": "merge"}, "max_amount_per_cycle": 99799}, ["/catch_up/then"]),
+            ({"catch_up": {"then": "merge"}, "max_amount_per_cycle": 99800}, ["/catch_up/then"]),
             (UNSCHEDULED | {"catch_up": {"then": "merge"}}, ["/catch_up/then"]),
         ],
     )
