@@ -118,7 +118,8 @@ async def drop_prepared(change: Change, charge: Charge) -> None:
 async def set_amount(change: Change, charge: Charge, amount: Money | None) -> None:
     """What is to be collected for a charge that was never sent. The first amount fixes the agreement's currency.
 
-    An attempt already prepared debits the new amount: the gate reads it under the lock held here.
+    An attempt already prepared, by a worker whose clock is ahead of ours, debits the new amount: the gate reads it
+    under the lock held here.
     """
     charge.currency, charge.amount = (amount.currency, amount.value) if amount else (None, None)
     if charge.cycle is not None:
