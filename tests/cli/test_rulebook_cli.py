@@ -12,17 +12,16 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agreements import rulebook
-from agreements.rulebook import loading
 from cli.main import app
-from tests.agreements.test_rulebook import line_of, put
+from tests.agreements import rulebook_folders
+from tests.agreements.rulebook_folders import line_of, put
 
 VERSION = rulebook.load().version
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the shipped rulebook."""
-    return Path(shutil.copytree(str(loading.shipped()), tmp_path / "rulebook"))
+    return rulebook_folders.copy(tmp_path)
 
 
 def run(*arguments: str | Path, **variables: str) -> Result:
