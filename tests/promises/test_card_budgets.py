@@ -63,7 +63,7 @@ async def test_an_agreement_waits_for_the_budget_another_has_used_up(shop: Shop)
     timeline = (await shop.call("GET", f"/v1/agreements/{waiter}/timeline?limit=200"))["data"]
     [decision] = [entry["decision"] for entry in timeline if entry["kind"] == "decision"]
     assert (decision["action"], decision["rule"], decision["budget_left"]) == ("retry", a_day.id, 0)
-    assert decision["inputs"][a_day.id] == a_day.limit
+    assert decision["inputs"][f"spent_{a_day.id}"] == a_day.limit
     assert "charge.retry_scheduled" in await types(shop, waiter)
 
     await shop.advance(clock, (declined_at + a_day.window).isoformat())
