@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import catalog, rulebook, schedule
@@ -27,8 +27,16 @@ MetadataKey = Annotated[str, Field(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Field(max_length=500)]
 
 
+def _name_or_object(value: Any) -> Any:
+    # Said here because pydantic would report a union's members one by one, each under a name of its own.
+    if isinstance(value, str | dict):
+        return value
+    raise ValueError("a policy is a name or an object")
+
+
 Policy = Annotated[
     str | dict[str, Any],
+    BeforeValidator(_name_or_object),
     Field(description="A named policy, or one of its own: `base` and what differs from it (docs/retries.md)."),
 ]
 

@@ -88,6 +88,7 @@ MEANINGLESS: list[tuple[str, dict[str, Any], str]] = [
     ("catch-up past half the period", terms(catch_up={"within_days": 14}), "/terms/catch_up/within_days"),
     ("unknown gateway", body(gateway="paypal"), "/gateway"),
     ("unknown method", body(payment_method={"type": "CASH"}), "/payment_method/type"),
+    ("retry policy that is a number", body(retry_policy=3), "/retry_policy"),
     ("unknown retry policy", body(retry_policy="hopeful"), "/retry_policy"),
     ("unknown test clock", body(test_clock="clk_01jd3w0000000000000000000a"), "/test_clock"),
     ("test clock that is no id", body(test_clock="'; drop table agreements --"), "/test_clock"),

@@ -148,8 +148,11 @@ class Shop:
     async def ledger(self, agreement: str) -> list[dict[str, Any]]:
         """Every movement of money the provider saw for an agreement, oldest first."""
         answer = await self.house.outside.get(f"{self.house.sandbox_url}/_sandbox/ledger")
+        on_demand = [charge["id"] for charge in await self.charges(agreement) if charge["cycle"] is None]
         return [
-            row for row in answer.json()["data"] if agreement in f"{row['request_id']} {row['merchant_reference']}"
+            row
+            for row in answer.json()["data"]
+            if any(name in f"{row['request_id']} {row['merchant_reference']}" for name in (agreement, *on_demand))
         ]
 
 
