@@ -13,11 +13,11 @@ from agreements.agenda import StepKind
 from agreements.attempts import Verdict
 from agreements.standing import Standing
 from gateways.port import AuthorizationAnswer, AuthorizationRequest, Token, TokenAnswer
-from store import ids, lifecycle
+from store import card_changes, ids, lifecycle, open_links
 from store.changes import Change
 from store.creation import renew_state
 from store.standings import open_authorization
-from store.tables import Authorization, Credential, Notification
+from store.tables import Authorization, CardChange, Credential, Notification
 from store.vault import Vault
 
 _ASK_FOR = timedelta(hours=1)
@@ -49,6 +49,15 @@ class Authorizations:
             authorization = await open_authorization(change.session, change.agreement)
             if authorization and authorization.expires_at and authorization.expires_at <= change.now:
                 await lifecycle.fail_authorization(change, authorization, "expired")
+        return change.standing
+
+    @activity.defn(name=STEPS[StepKind.EXPIRE_CARD_CHANGE])
+    async def expire_card_change(self, step: StepInput) -> Standing:
+        """Nobody gave another card by the link in time."""
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            expires_at = await open_links.expires_at(change.session, step.agreement_id)
+            if expires_at is not None and expires_at <= change.now:
+                await card_changes.expire(change, "its time ran out")
         return change.standing
 
     async def _request(self, step: StepInput, authorization_id: str) -> Standing:
@@ -85,12 +94,10 @@ class Authorizations:
             answer = await self._bench.gateway(change).exchange(account, change.agreement.payment_method, code, call)
         async with self._bench.change(step.agreement_id, step.at) as change:
             authorization = await change.session.get_one(Authorization, authorization.id)
-            if authorization.status == "granted":
+            if authorization.status == "granted" and not change.agreement.ended:
                 await self._exchanged(change, authorization, answer)
-            elif answer.token is not None and change.agreement.credential_id is None:
-                credential = new_credential(change, self._bench.vault, answer.token)
-                change.session.add(credential)
-                lifecycle.give_up(change, credential)
+            elif answer.token is not None:
+                give_up(change, self._bench.vault, answer.token)
         return change.standing
 
     async def _exchanged(self, change: Change, authorization: Authorization, answer: TokenAnswer) -> None:
@@ -105,13 +112,24 @@ class Authorizations:
 
 
 async def grant(change: Change, vault: Vault, authorization: Authorization, token: Token) -> None:
-    """The token is here: the customer's consent is complete and the agreement starts."""
+    """The token is here: the customer's consent is complete. The agreement starts, or goes on with the new card."""
     credential = new_credential(change, vault, token)
     change.session.add(credential)
     authorization.status = "completed"
     authorization.next_try_at = None
     authorization.expires_at = None
-    await lifecycle.activate(change, credential)
+    if authorization.card_change_id is None:
+        await lifecycle.activate(change, credential)
+    else:
+        await change.session.flush()
+        await card_changes.swap(change, authorization.card_change_id, credential)
+
+
+def give_up(change: Change, vault: Vault, token: Token) -> None:
+    """A token that comes too late, after a revocation or for a link that no longer works, is ended at the provider."""
+    credential = new_credential(change, vault, token)
+    change.session.add(credential)
+    lifecycle.give_up(change, credential)
 
 
 def new_credential(change: Change, vault: Vault, token: Token) -> Credential:
@@ -159,7 +177,12 @@ async def _requested(
         authorization.next_try_at = None
         authorization.expires_at = change.now + life
         authorization.tries = 0
-        change.event("agreement.authorization_requested")
+        if authorization.card_change_id is None:
+            change.event("agreement.authorization_requested")
+        else:
+            # Who follows a link in its last minutes has the provider's time to decide.
+            card_change = await change.session.get_one(CardChange, authorization.card_change_id)
+            card_change.expires_at = max(card_change.expires_at, authorization.expires_at)
     elif answer.verdict is Verdict.DECLINED:
         authorization.error = answer.decline.model_dump(mode="json") if answer.decline else None
         await lifecycle.fail_authorization(change, authorization, "failed")

@@ -23,7 +23,8 @@ from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus, Stop
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway
-from store import budgets, cycles, ids, lifecycle, notices
+from store import budgets, card_changes, cycles, ids, lifecycle, notices
+from store.card_changes import Links
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential
 
@@ -48,7 +49,7 @@ class Charges:
     async def charge(self, step: StepInput) -> Standing:
         """Tries to collect a charge. A repeat of the same attempt asks what became of it before anything else."""
         async with self._bench.change(step.agreement_id, step.at) as change:
-            attempt = await _prepare(change, step)
+            attempt = await _prepare(change, step, self._bench.links)
         if attempt is None:
             return change.standing
         if attempt.status.open:
@@ -111,7 +112,8 @@ class Charges:
     async def _record(self, step: StepInput, attempt_id: str, answer: ChargeAnswer) -> Standing:
         async with self._bench.change(step.agreement_id, step.at) as change:
             limits = self._bench.gateway(change).traits.queries
-            await outcomes.record(change, await change.session.get_one(Attempt, attempt_id), answer, limits)
+            attempt = await change.session.get_one(Attempt, attempt_id)
+            await outcomes.record(change, attempt, answer, limits, self._bench.links)
         return change.standing
 
     async def _dispatch(self, change: Change, attempt: Attempt) -> _Dispatch:
@@ -136,7 +138,7 @@ class Charges:
         )
 
 
-async def _prepare(change: Change, step: StepInput) -> Attempt | None:
+async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | None:
     """The attempt to go on with: the one this step made before it was interrupted, or a new one if it may be made."""
     query = select(Attempt).where(Attempt.charge_id == step.subject, Attempt.number == step.attempt)
     existing = (await change.session.exec(query)).first()
@@ -150,7 +152,7 @@ async def _prepare(change: Change, step: StepInput) -> Attempt | None:
         return None
     if charge.cycle is not None and charge.cycle == await cycles.last_written(change):
         await cycles.write_next(change, charge.cycle + 1)
-    if not await _cleared_to_try(change, charge):
+    if not await _cleared_to_try(change, charge, links):
         return None
     credential = await change.session.get_one(Credential, change.agreement.credential_id)
     if existing is not None:
@@ -182,7 +184,7 @@ async def _in_flight(change: Change, charge: Charge) -> bool:
     return (await change.session.exec(query.limit(1))).first() is not None
 
 
-async def _cleared_to_try(change: Change, charge: Charge) -> bool:
+async def _cleared_to_try(change: Change, charge: Charge, links: Links) -> bool:
     """Whether an attempt may be made now; where not, the charge says what became of it."""
     credential = await change.session.get_one(Credential, change.agreement.credential_id)
     clearance = collection.clear(
@@ -196,6 +198,8 @@ async def _cleared_to_try(change: Change, charge: Charge) -> bool:
         rulebook_version=rulebook.current().version,
         made=await cycles.made_on_demand(change, apart_from=charge),
     )
+    if change.agreement.action_required and charge.status is ChargeStatus.ACTION_REQUIRED:
+        await card_changes.ask(change, links, charge, change.agreement.action_required)
     if clearance is Clearance.LATE:
         await cycles.missed(change, charge)
     if clearance in (Clearance.LATE, Clearance.REFUSED):

@@ -30,6 +30,8 @@ STEPS: dict[StepKind, str] = {
     StepKind.CHARGE: "charge",
     StepKind.LAPSE: "lapse",
     StepKind.ANNOUNCE: "announce",
+    StepKind.RELEASE: "release",
+    StepKind.EXPIRE_CARD_CHANGE: "expire_card_change",
 }
 """Every step of the agenda is one activity of this name; all take StepInput and answer a Standing."""
 

@@ -14,8 +14,10 @@ from agreements.agenda import StepKind
 from agreements.attempts import Verdict
 from agreements.declines import DeclineCategory
 from agreements.standing import Standing
-from gateways.port import ReversalAnswer, TokenAnswer
+from gateways.port import Account, ReversalAnswer, TokenAnswer
+from store import releases
 from store.changes import Change
+from store.standings import due_releases
 from store.tables import Credential
 
 _AFTER_REPAIR = timedelta(hours=6)
@@ -57,16 +59,36 @@ class Credentials:
             credential = await _current(change)
             due = change.agreement.revoke_at is not None
             account = await self._bench.account(change)
-            call = self._bench.call(change.agreement, change.now)
         if not due:
             return change.standing
-        token = self._bench.open_token(credential)
-        async with heartbeats():
-            answer = await self._bench.gateway(change).revoke(account, token, call)
+        answer = await self._end(change, account, credential)
         async with self._bench.change(step.agreement_id, step.at) as change:
             if change.agreement.revoke_at is not None:
                 _revoked(change, answer)
         return change.standing
+
+    @activity.defn(name=STEPS[StepKind.RELEASE])
+    async def release(self, step: StepInput) -> Standing:
+        """Ends a credential that is charged no more, repeated until the provider's answer is final (promise 5)."""
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            credential = await change.session.get_one(Credential, step.subject)
+            listed = {each.credential_id for each in await due_releases(change.session, step.agreement_id)}
+            due = credential.id in listed and not await releases.keep_if_needed(change, credential)
+            account = await self._bench.account(change)
+        if not due:
+            return change.standing
+        answer = await self._end(change, account, credential)
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            credential = await change.session.get_one(Credential, step.subject)
+            if credential.release_at is not None:
+                releases.answered(change, credential, answer.verdict)
+        return change.standing
+
+    async def _end(self, change: Change, account: Account, credential: Credential) -> ReversalAnswer:
+        call = self._bench.call(change.agreement, change.now)
+        token = self._bench.open_token(credential)
+        async with heartbeats():
+            return await self._bench.gateway(change).revoke(account, token, call)
 
     def _is_same(self, credential: Credential, refresh_token: str) -> bool:
         """Whether nobody was quicker; what is sealed may differ although the secret is the same (vault rotation)."""

@@ -8,7 +8,7 @@ from sqlmodel import select
 from temporalio import activity
 
 from activities import outcomes, refund_news
-from activities.authorizations import grant
+from activities.authorizations import give_up, grant
 from activities.contract import NEWS, REFUND_NEWS, NewsInput, RefundNewsInput
 from activities.workbench import Workbench
 from agreements.attempts import Verdict
@@ -81,20 +81,33 @@ class ProviderNews:
             amount=news.amount,
             evidence=f"notified_{news.reason or ''}".rstrip("_"),
         )
-        await outcomes.record(change, attempt, answer, self._bench.gateway(change).traits.queries)
+        limits = self._bench.gateway(change).traits.queries
+        await outcomes.record(change, attempt, answer, limits, self._bench.links)
 
     async def _code(self, change: Change, news: News, journalled: Notification) -> None:
         """The customer agreed. The same code comes by redirect and by notification; the first one is used."""
         authorization = await self._authorization(change, news)
-        if authorization is not None and authorization.status == "open":
+        if authorization is not None and authorization.status == "open" and not change.agreement.ended:
             authorization.status = "granted"
             authorization.code_notification_id = journalled.id
             authorization.next_try_at = change.now
 
     async def _token(self, change: Change, news: News) -> None:
         authorization = await self._authorization(change, news)
-        if authorization is not None and authorization.status in ("open", "granted") and news.token:
-            await grant(change, self._bench.vault, authorization, Token(access_token=news.token, expires_at=None))
+        if authorization is None or not news.token:
+            return
+        token = Token(access_token=news.token, expires_at=None)
+        if authorization.status in ("open", "granted") and not change.agreement.ended:
+            await grant(change, self._bench.vault, authorization, token)
+        elif not await self._known(change, news.token):
+            give_up(change, self._bench.vault, token)
+
+    async def _known(self, change: Change, token: str) -> bool:
+        query = select(Credential.id).where(
+            Credential.account_id == change.agreement.account_id,
+            Credential.token_hash == self._bench.vault.fingerprint(token),
+        )
+        return (await change.session.exec(query.limit(1))).first() is not None
 
     async def _canceled(self, change: Change, news: News) -> None:
         """The payer withdrew at the provider, or the provider echoes our own revocation."""
@@ -104,7 +117,7 @@ class ProviderNews:
                 await lifecycle.revoke(change, initiator="customer", reason=news.reason, by_provider=True)
 
     async def _authorization(self, change: Change, news: News) -> Authorization | None:
-        if change.agreement.ended or not news.authorization_state:
+        if not news.authorization_state:
             return None
         query = select(Authorization).where(
             Authorization.agreement_id == change.agreement.id,

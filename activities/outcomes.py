@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import func
 from sqlmodel import col, select
 
 from agreements import collection, retries, rulebook, schedule
@@ -17,15 +18,16 @@ from agreements.declines import Decline, DeclineCategory
 from agreements.guarantees import QueryLimits
 from agreements.refunds import RefundKind, RefundStatus
 from agreements.retries import Action, Case
-from agreements.status import Stop
-from store import budgets, cycles, ids, lifecycle
+from agreements.status import ChargeStatus, Stop
+from store import budgets, card_changes, cycles, ids, lifecycle
+from store.card_changes import Links
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential, Refund
 
 _FAILURES = (Finding.FAIL, Finding.CANCEL)
 
 
-async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, limits: QueryLimits) -> None:
+async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, limits: QueryLimits, links: Links) -> None:
     """Writes down what is now known of an attempt, and what follows from it. Harmless when it was known already."""
     charge = await change.session.get_one(Charge, attempt.charge_id)
     finding = collection.record(
@@ -42,7 +44,7 @@ async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, limits:
     if finding is Finding.REVERSE:
         _send_back(change, charge, attempt)
     elif finding in _FAILURES and charge.paid_at is None:
-        await _declined(change, charge, attempt)
+        await _declined(change, charge, attempt, links)
     await lifecycle.complete_if_finished(change)
 
 
@@ -81,9 +83,14 @@ def _why(charge: Charge) -> str:
     return "the charge was canceled" if charge.canceled_at is not None else "the agreement was revoked"
 
 
-async def _declined(change: Change, charge: Charge, attempt: Attempt) -> None:
+async def _declined(change: Change, charge: Charge, attempt: Attempt, links: Links) -> None:
     if change.agreement.ended:
         lifecycle.cancel_charge(change, charge)
+        return
+    if change.agreement.credential_id != attempt.credential_id:
+        # It was in flight when the card was changed: what the old one's issuer says decides nothing any more.
+        current = await change.session.get_one(Credential, change.agreement.credential_id)
+        await card_changes.renew(change, charge, current)
         return
     book, policy = rulebook.current(), change.policy
     credential = await change.session.get_one(Credential, attempt.credential_id)
@@ -92,9 +99,9 @@ async def _declined(change: Change, charge: Charge, attempt: Attempt) -> None:
         plan=change.plan,
         gateway=change.agreement.gateway,
         decline=decline,
-        attempt=attempt.number,
+        attempt=await _number_with_credential(change, attempt),
         earlier=[Decline.model_validate(other.decline) for other in await _earlier(change, attempt)],
-        window_start=await _window_start(change, charge),
+        window_start=await _window_start(change, charge, attempt),
         next_due_at=_next_due_at(change, charge),
         refreshable=credential.sealed_refresh_token is not None,
         network=credential.network,
@@ -105,6 +112,8 @@ async def _declined(change: Change, charge: Charge, attempt: Attempt) -> None:
     if decision.action is Action.RETRY and decline.category is DeclineCategory.INVALID_CREDENTIAL:
         credential.refresh_at = change.now
     aftermath = collection.follow(change, charge, attempt, decline, decision, policy.at_end)
+    if charge.status is ChargeStatus.ACTION_REQUIRED:
+        await card_changes.ask(change, links, charge, decline.code)
     if decision.action is Action.REVOKE:
         await lifecycle.revoke(change, initiator="customer", reason=decline.code, by_provider=True)
     else:
@@ -119,21 +128,38 @@ async def _others(change: Change, attempt: Attempt) -> Sequence[Attempt]:
 async def _earlier(change: Change, attempt: Attempt) -> Sequence[Attempt]:
     query = select(Attempt).where(
         Attempt.charge_id == attempt.charge_id,
+        Attempt.credential_id == attempt.credential_id,
         Attempt.number < attempt.number,
         col(Attempt.decline).is_not(None),
     )
     return (await change.session.exec(query.order_by(col(Attempt.number)))).all()
 
 
-async def _window_start(change: Change, charge: Charge) -> datetime:
-    query = select(Attempt.sent_at).where(Attempt.charge_id == charge.id, Attempt.number == 1)
-    first = (await change.session.exec(query)).first()
+async def _number_with_credential(change: Change, attempt: Attempt) -> int:
+    """A new credential starts anew: what was tried with another one uses up nothing of the policy."""
+    query = select(func.count(col(Attempt.id))).where(
+        Attempt.charge_id == attempt.charge_id,
+        Attempt.credential_id == attempt.credential_id,
+        Attempt.number <= attempt.number,
+    )
+    return (await change.session.exec(query)).one()
+
+
+async def _window_start(change: Change, charge: Charge, attempt: Attempt) -> datetime:
+    query = select(Attempt.sent_at).where(
+        Attempt.charge_id == charge.id, Attempt.credential_id == attempt.credential_id
+    )
+    first = (await change.session.exec(query.order_by(col(Attempt.number)).limit(1))).first()
     return max(charge.due_at, first) if first else charge.due_at
 
 
 def _next_due_at(change: Change, charge: Charge) -> datetime | None:
     """Where retries of this charge must have ended: the next cycle, or the end of the agreement."""
     last = schedule.last_cycle(change.plan)
-    if charge.cycle is not None and (last is None or charge.cycle < last):
-        return schedule.due_at(change.plan, charge.cycle + 1)
+    following = (charge.cycle or 0) + 1
+    if charge.catch_up:
+        # The cycle after it is due already: it is the next one still to come that must not be run into.
+        following = max(following, schedule.next_cycle_after(change.plan, change.now))
+    if charge.cycle is not None and (last is None or following <= last):
+        return schedule.due_at(change.plan, following)
     return schedule.ends_at(change.terms)

@@ -15,6 +15,7 @@ from gateways.notifications import INBOXES
 from gateways.port import Account, Call, Gateway, News
 from settings import Settings
 from store import changes, journal, merchants
+from store.card_changes import Links
 from store.changes import Change
 from store.database import Database
 from store.tables import Agreement, Credential, GatewayAccount, Notification
@@ -71,6 +72,11 @@ class Workbench:
     def gateway(self, change: Change) -> Gateway:
         """The connector of the agreement's provider."""
         return self.gateways[change.agreement.gateway]
+
+    @property
+    def links(self) -> Links:
+        """Makes the links customers are sent."""
+        return Links(self.vault, self.settings.public_url)
 
     def open_token(self, credential: Credential) -> str:
         """The access token, in clear for one call."""

@@ -30,6 +30,9 @@ class StepKind(IntEnum):
     """The customer did not act in time."""
     ANNOUNCE = 10
     """Say that a debit is coming."""
+    RELEASE = 11
+    """End a replaced credential at the provider."""
+    EXPIRE_CARD_CHANGE = 12
 
 
 class Step(BaseModel):
@@ -67,6 +70,7 @@ def _consent(standing: Standing) -> Iterator[Step]:
         (StepKind.EXPIRE_AUTHORIZATION, standing.authorization_expires_at, "the customer's authorization runs out"),
         (StepKind.AUTHORIZE, standing.authorize_at, "ask for the customer's authorization"),
         (StepKind.REFRESH, standing.refresh_at, "refresh the payment token"),
+        (StepKind.EXPIRE_CARD_CHANGE, standing.card_change_expires_at, "the link for a card change runs out"),
     )
     for kind, at, title in dates:
         if at is not None:
@@ -88,6 +92,13 @@ def _found_out_and_given_back(standing: Standing) -> Iterator[Step]:
             due_at=reversal.at,
             subject=reversal.refund_id,
             title=f"give back {reversal.amount}",
+        )
+    for release in standing.releases:
+        yield Step(
+            kind=StepKind.RELEASE,
+            due_at=release.at,
+            subject=release.credential_id,
+            title="release a replaced credential at the provider",
         )
 
 

@@ -205,8 +205,7 @@ def may_send(
             refuse(book, charge, reason, rulebook_version)
         return Clearance.REFUSED
     if full := used_up(spent):
-        _postpone(book, charge, attempt, full, rulebook_version)
-        return Clearance.LATER
+        return _postpone(book, charge, attempt, plan, full, rulebook_version)
     attempt.status = AttemptStatus.SENT
     attempt.sent_at = book.now
     attempt.next_look_at = book.now + limits.first_after
@@ -237,19 +236,32 @@ def refuse(book: Book, charge: ChargeRecord, reason: str, rulebook_version: str)
     book.event("charge.failed", charge, decline=decline.model_dump(mode="json"))
 
 
-def _postpone(book: Book, charge: ChargeRecord, attempt: AttemptRecord, full: Spent, rulebook_version: str) -> None:
-    """The scheme's budget of this card is spent, maybe by another agreement: the attempt waits until some is free."""
-    charge.next_attempt_at = max(full.frees_at, book.now + timedelta(seconds=1))
+def _postpone(
+    book: Book, charge: ChargeRecord, attempt: AttemptRecord, plan: Plan, full: Spent, rulebook_version: str
+) -> Clearance:
+    """The scheme's budget of this card is spent, maybe by another agreement: the attempt waits until some is free.
+
+    A retry does not wait into the next cycle: it is given up.
+    """
+    at = max(full.frees_at, book.now + timedelta(seconds=1))
+    retry = charge.cycle is not None and charge.attempts_made > 0
+    over = retry and at >= schedule.due_at(plan, (charge.cycle or 0) + 1)
     decision = Decision(
-        action=Action.RETRY,
-        at=charge.next_attempt_at,
+        action=Action.GIVE_UP if over else Action.RETRY,
+        at=None if over else at,
         rule=full.budget.id,
         rulebook_version=rulebook_version,
         budget_left=0,
-        inputs={"attempt": attempt.number, full.budget.id: full.used},
+        inputs={"attempt": attempt.number, f"spent_{full.budget.id}": full.used},
     )
     book.decide(decision, charge, attempt)
-    book.event("charge.retry_scheduled", charge, decision=decision.model_dump(mode="json"))
+    charge.next_attempt_at = decision.at
+    if over:
+        attempt.status, attempt.finished_at = AttemptStatus.CANCELED, book.now
+        charge.status = ChargeStatus.FAILED
+    event = "charge.failed" if over else "charge.retry_scheduled"
+    book.event(event, charge, decision=decision.model_dump(mode="json"))
+    return Clearance.REFUSED if over else Clearance.LATER
 
 
 def wait_for_customer(book: Book, charge: ChargeRecord, reason: str, policy: RetryPolicy) -> None:
@@ -258,6 +270,27 @@ def wait_for_customer(book: Book, charge: ChargeRecord, reason: str, policy: Ret
     charge.next_attempt_at = None
     charge.act_by = book.now + timedelta(days=policy.customer_days)
     book.event("charge.action_required", charge, reason=reason)
+
+
+def renew(book: Book, charge: ChargeRecord, rulebook_version: str) -> None:
+    """The credential was replaced: what is overdue is tried at once, the old one's plan is dropped (promise 5).
+
+    Like everything caught up on it keeps the minimum gap, which `clear` sees to.
+    """
+    decision = Decision(
+        action=Action.RETRY,
+        at=book.now,
+        rule="credential_replaced",
+        rulebook_version=rulebook_version,
+        budget_left=0,
+        inputs={"status": charge.status.value, "attempts_made": charge.attempts_made},
+    )
+    book.decide(decision, charge, None)
+    charge.status = ChargeStatus.RETRYING
+    charge.next_attempt_at = book.now
+    charge.act_by = None
+    charge.catch_up = True
+    book.event("charge.retry_scheduled", charge, decision=decision.model_dump(mode="json"))
 
 
 # After a silence

@@ -68,6 +68,13 @@ class Deadline(_Frozen):
     at: datetime
 
 
+class DueRelease(_Frozen):
+    """A credential nobody charges any more; the provider is told at `at`."""
+
+    credential_id: str
+    at: datetime
+
+
 class UnfinishedReversal(_Frozen):
     """Money that has to go back; the provider is asked at `at`."""
 
@@ -104,6 +111,8 @@ class Standing(_Frozen):
     notices: tuple[DueNotice, ...] = ()
     deadlines: tuple[Deadline, ...] = ()
     reversals: tuple[UnfinishedReversal, ...] = ()
+    releases: tuple[DueRelease, ...] = ()
+    card_change_expires_at: datetime | None = None
     revoke_at: datetime | None = None
     expires_at: datetime | None = None
     next_charge_at: datetime | None = None

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agreements.card_changes import CardChangeStatus, Initiator
 from agreements.declines import Decline
 from agreements.money import Money, MoneyTotal
 from agreements.notices import Wish
@@ -73,6 +74,38 @@ class RevocationView(View):
     provider_status: str
 
 
+class CardChangeView(View):
+    """A link by which the customer gives another card or wallet. `url` is shown while it works."""
+
+    id: str
+    agreement: str
+    status: CardChangeStatus
+    initiator: Initiator
+    reason: str | None
+    """Why the customer is asked: the decline's code, `token_expired`, or nothing."""
+    charge: str | None
+    """The charge that waits for it."""
+    url: str | None
+    return_url: str | None
+    credential: str | None
+    """The new one, once completed."""
+    error: Decline | None
+    expires_at: datetime
+    opened_at: datetime | None
+    finished_at: datetime | None
+    created_at: datetime
+
+
+class ActionView(View):
+    """What the customer has to do: follow `url` until `act_by`, when the first charge that waits is given up."""
+
+    reason: str
+    url: str | None
+    """Null while no link is open: ask for one."""
+    act_by: datetime | None
+    card_change: str | None
+
+
 class Totals(View):
     """Sums over all charges; `amount_paid` is gross of refunds."""
 
@@ -99,6 +132,8 @@ class AgreementView(View):
     metadata: dict[str, Any]
     authorization: AuthorizationView | None
     credential: CredentialView | None
+    action: ActionView | None
+    """Set while the customer must act."""
     next_charge_at: datetime | None
     current_cycle: int
     totals: Totals

@@ -147,7 +147,10 @@ async def _judge_token(
     if news.kind is NewsKind.TOKEN_CANCELED:
         # The provider echoes a revocation of ours that it has confirmed already.
         echo = agreement is not None and (agreement.revocation or {}).get("provider_status") == "done"
-        return (agreement.id, "ignored" if echo else "signalled") if agreement else (None, "unmatched")
+        if agreement is not None:
+            return agreement.id, "ignored" if echo else "signalled"
+        released_by = await _released_by(inside, session, account, news.token or "")
+        return released_by, "ignored" if released_by else "unmatched"
     if agreement is not None:
         return agreement.id, "ignored"
     authorization = await _authorization(inside, session, account, news.authorization_state)
@@ -231,6 +234,16 @@ async def _authorization(
 ) -> Authorization | None:
     query = select(Authorization).where(Authorization.state_hash == inside.vault.fingerprint(state or ""))
     return (await session.exec(_of_account(query, Authorization.agreement_id, account))).first()
+
+
+async def _released_by(inside: Services, session: AsyncSession, account: GatewayAccount, token: str) -> str | None:
+    """The agreement that replaced the credential with this token: its end at the provider is no news."""
+    query = select(Credential.released_by).where(
+        Credential.account_id == account.id,
+        Credential.token_hash == inside.vault.fingerprint(token),
+        col(Credential.released_by).is_not(None),
+    )
+    return (await session.exec(query.limit(1))).first()
 
 
 async def _user_of_token(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
     from temporalio.client import Client
 
+    from store.card_changes import Links
     from store.database import Database
     from store.tables import Attempt
 
@@ -42,19 +43,24 @@ def resolve(
 
 async def _resolve(request_id: str, outcome: Outcome, note: str) -> str:
     from settings import Settings
+    from store.card_changes import Links
     from store.database import Database
+    from store.vault import Vault
     from workflows import client as workflows
 
     settings = Settings()
     temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
     database = Database(settings.database_url, pool_size=1)
     try:
-        return await settle(database, temporal, request_id, outcome, note)
+        links = Links(Vault(settings.vault_keys, settings.vault_hash_key), settings.public_url)
+        return await settle(database, temporal, request_id, outcome, note, links)
     finally:
         await database.close()
 
 
-async def settle(database: Database, temporal: Client, request_id: str, outcome: Outcome, note: str) -> str:
+async def settle(
+    database: Database, temporal: Client, request_id: str, outcome: Outcome, note: str, links: Links
+) -> str:
     """The charge's status once the attempt has the outcome a person found. Raises LookupError if none is open."""
     from activities import outcomes
     from agreements.attempts import ChargeAnswer, Verdict
@@ -70,7 +76,8 @@ async def settle(database: Database, temporal: Client, request_id: str, outcome:
         attempt = await _attempt(locked.session, request_id)
         if not attempt.status.open:
             raise LookupError(f"{request_id} is {attempt.status} already: nothing to resolve")
-        await outcomes.record(locked, attempt, ChargeAnswer(verdict, evidence=f"operator: {note}"), AT_ANY_TIME)
+        answer = ChargeAnswer(verdict, evidence=f"operator: {note}")
+        await outcomes.record(locked, attempt, answer, AT_ANY_TIME, links)
         charge = await locked.session.get_one(Charge, attempt.charge_id)
     await workflows.look(temporal, locked.standing)
     return charge.status.value

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from agreements.attempts import UNFINISHED
 from agreements.status import AgreementStatus, AttemptStatus, ChargeStatus, Stop
-from store import cycles
+from store import card_changes, cycles, releases
 from store.changes import Change
 from store.tables import Attempt, Authorization, Charge, Credential
 
@@ -33,11 +33,18 @@ async def activate(change: Change, credential: Credential) -> None:
 
 
 async def fail_authorization(change: Change, authorization: Authorization, status: str) -> None:
-    """There is no consent and none will come: the agreement ends before it began."""
+    """There is no consent and none will come: the agreement ends before it began.
+
+    One that was to change the card ends nothing: the old credential stays in use (design promise 5).
+    """
     authorization.status = status
     authorization.next_try_at = None
     authorization.expires_at = None
-    _end(change, AgreementStatus.AUTHORIZATION_FAILED)
+    if authorization.card_change_id is not None:
+        if status == "failed":
+            await card_changes.refused(change, authorization)
+        return
+    await _end(change, AgreementStatus.AUTHORIZATION_FAILED)
     change.event("agreement.authorization_failed", reason=status)
 
 
@@ -89,7 +96,7 @@ async def revoke(change: Change, *, initiator: str, reason: str | None, by_provi
         raise Conflict(f"an agreement that is {agreement.status} cannot be revoked")
     agreement.stop = Stop.REVOKED
     agreement.stopped_at = change.now
-    _end(change, AgreementStatus.REVOKED)
+    await _end(change, AgreementStatus.REVOKED)
     tell = agreement.credential_id is not None and not by_provider
     agreement.revoke_at = change.now if tell else None
     agreement.revocation = {
@@ -104,9 +111,11 @@ async def revoke(change: Change, *, initiator: str, reason: str | None, by_provi
 
 
 def give_up(change: Change, credential: Credential) -> None:
-    """A token that came while the agreement was being revoked: the provider is told to end it (design promise 4)."""
+    """A token nobody waits for any more: the provider is told to end it (design promise 4)."""
     agreement = change.agreement
-    if agreement.ended is AgreementStatus.REVOKED and agreement.revocation:
+    if agreement.credential_id is not None or agreement.ended is not AgreementStatus.REVOKED:
+        releases.retire(change, credential)
+    elif agreement.revocation:
         agreement.credential_id = credential.id
         agreement.revoke_at = change.now
         agreement.revocation = {**agreement.revocation, "provider_status": "pending"}
@@ -120,7 +129,7 @@ async def expire(change: Change) -> None:
             charge.status = ChargeStatus.FAILED
             charge.next_attempt_at = None
             change.event("charge.failed", charge, reason="the agreement expired")
-    _end(change, AgreementStatus.EXPIRED)
+    await _end(change, AgreementStatus.EXPIRED)
     change.event("agreement.expired")
 
 
@@ -128,14 +137,15 @@ async def complete_if_finished(change: Change) -> None:
     """Ends an agreement whose every cycle is paid, failed or skipped."""
     await change.session.flush()
     if not change.agreement.ended and await cycles.all_finished(change):
-        _end(change, AgreementStatus.COMPLETED)
+        await _end(change, AgreementStatus.COMPLETED)
         change.event("agreement.completed")
 
 
-def _end(change: Change, status: AgreementStatus) -> None:
+async def _end(change: Change, status: AgreementStatus) -> None:
     change.agreement.ended = status
     change.agreement.ended_at = change.now
     change.agreement.action_required = None
+    await card_changes.expire(change, "the agreement ended")
 
 
 async def _close_authorizations(change: Change) -> None:

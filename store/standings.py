@@ -15,6 +15,7 @@ from agreements.standing import (
     Deadline,
     DueCharge,
     DueNotice,
+    DueRelease,
     Identity,
     RecentCharge,
     Standing,
@@ -23,7 +24,7 @@ from agreements.standing import (
 )
 from agreements.status import ChargeStatus, Stop
 from agreements.terms import Terms
-from store import clocks
+from store import clocks, open_links
 from store.database import Database
 from store.tables import Agreement, Attempt, Authorization, Charge, Credential, Refund
 
@@ -65,6 +66,8 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
         notices=() if agreement.ended else await _notices(session, agreement.id),
         deadlines=() if agreement.ended else await _deadlines(session, agreement.id),
         reversals=await _reversals(session, agreement.id),
+        releases=await due_releases(session, agreement.id),
+        card_change_expires_at=None if agreement.ended else await open_links.expires_at(session, agreement.id),
         revoke_at=agreement.revoke_at,
         expires_at=ends_at(terms) if agreement.credential_id and not agreement.ended else None,
         next_charge_at=min((charge.at for charge in charges), default=None) if agreement.stop is Stop.NONE else None,
@@ -75,13 +78,14 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
 
 
 async def open_authorization(session: AsyncSession, agreement: Agreement) -> Authorization | None:
-    """The request for consent that may still succeed; none once the agreement has ended."""
+    """The request for consent to go on with: one the customer agreed to, else the newest; none once it has ended."""
     if agreement.ended:
         return None
     query = select(Authorization).where(
         Authorization.agreement_id == agreement.id, col(Authorization.status).in_(("requested", "open", "granted"))
     )
-    return (await session.exec(query.order_by(col(Authorization.id).desc()).limit(1))).first()
+    granted_first = (col(Authorization.status) == "granted").desc(), col(Authorization.id).desc()
+    return (await session.exec(query.order_by(*granted_first).limit(1))).first()
 
 
 async def _due(session: AsyncSession, agreement_id: str, now: datetime) -> tuple[DueCharge, ...]:
@@ -136,6 +140,11 @@ async def _closed(session: AsyncSession, agreement: Agreement) -> bool:
     """Ended, the provider knows, and no attempt or reversal is open, a person's to find out included (promise 10)."""
     if not agreement.ended or agreement.revoke_at is not None:
         return False
+    unreleased = select(Credential.id).where(
+        Credential.released_by == agreement.id, col(Credential.release_at).is_not(None)
+    )
+    if (await session.exec(unreleased.limit(1))).first() is not None:
+        return False
     attempts = select(Attempt.id).where(Attempt.agreement_id == agreement.id, col(Attempt.status).in_(UNFINISHED))
     open_attempt = (await session.exec(attempts.limit(1))).first()
     return open_attempt is None and not await _reversals(session, agreement.id)
@@ -169,6 +178,23 @@ async def _reversals(session: AsyncSession, agreement_id: str) -> tuple[Unfinish
         UnfinishedReversal(refund_id=refund.id, amount=str(refund.money), at=refund.next_try_at)
         for refund in await session.exec(query.order_by(Refund.id))
         if refund.next_try_at is not None
+    )
+
+
+async def due_releases(session: AsyncSession, agreement_id: str) -> tuple[DueRelease, ...]:
+    """Credentials to be ended at the provider, but none that an attempt in flight was sent with: it settles first."""
+    in_flight = select(Attempt.credential_id).where(
+        Attempt.agreement_id == agreement_id, col(Attempt.status).in_(UNFINISHED)
+    )
+    query = select(Credential).where(
+        Credential.released_by == agreement_id,
+        col(Credential.release_at).is_not(None),
+        col(Credential.id).not_in(in_flight),
+    )
+    return tuple(
+        DueRelease(credential_id=credential.id, at=credential.release_at)
+        for credential in await session.exec(query.order_by(Credential.id))
+        if credential.release_at is not None
     )
 
 

@@ -10,14 +10,17 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.amounts import currency_of
+from agreements.card_changes import OPEN
 from agreements.money import MoneyTotal
 from agreements.notices import Wish
 from agreements.status import ChargePurpose, ChargeStatus
 from agreements.terms import Terms
 from agreements.views import (
+    ActionView,
     AgreementView,
     AttemptView,
     AuthorizationView,
+    CardChangeView,
     ChargeView,
     CredentialView,
     Customer,
@@ -26,7 +29,7 @@ from agreements.views import (
     RevocationView,
     Totals,
 )
-from store.tables import Agreement, Attempt, Authorization, Charge, Credential, Refund
+from store.tables import Agreement, Attempt, Authorization, CardChange, Charge, Credential, Refund
 
 _PAID = (ChargeStatus.SUCCEEDED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED)
 
@@ -50,6 +53,7 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
         metadata=row.extra,
         authorization=await _authorization(session, row),
         credential=await _credential(session, row),
+        action=await _action(session, row),
         next_charge_at=row.next_charge_at,
         current_cycle=await _current_cycle(session, row, now),
         totals=await _totals(session, row, terms),
@@ -123,7 +127,9 @@ def _attempts(rows: Sequence[Attempt]) -> list[AttemptView]:
 
 
 async def _authorization(session: AsyncSession, row: Agreement) -> AuthorizationView | None:
-    query = select(Authorization).where(Authorization.agreement_id == row.id)
+    query = select(Authorization).where(
+        Authorization.agreement_id == row.id, col(Authorization.card_change_id).is_(None)
+    )
     found = (await session.exec(query.order_by(col(Authorization.id).desc()).limit(1))).first()
     if found is None or found.status == "completed":
         return None
@@ -139,8 +145,11 @@ async def _authorization(session: AsyncSession, row: Agreement) -> Authorization
 
 async def _credential(session: AsyncSession, row: Agreement) -> CredentialView | None:
     found = await session.get(Credential, row.credential_id) if row.credential_id else None
-    if found is None:
-        return None
+    return credential(found, locked=row.ended is None) if found else None
+
+
+def credential(found: Credential, *, locked: bool = True) -> CredentialView:
+    """One credential, masked."""
     return CredentialView(
         id=found.id,
         kind=found.kind,
@@ -150,7 +159,53 @@ async def _credential(session: AsyncSession, row: Agreement) -> CredentialView |
         expiry_year=found.expiry_year,
         token_expires_at=found.token_expires_at,
         refreshable=found.sealed_refresh_token is not None,
-        locked=row.ended is None,
+        locked=locked,
+    )
+
+
+async def _action(session: AsyncSession, row: Agreement) -> ActionView | None:
+    """What the customer must do for the first charge that waits for them."""
+    query = select(Charge).where(Charge.agreement_id == row.id, Charge.status == ChargeStatus.ACTION_REQUIRED)
+    waiting = (await session.exec(query.order_by(col(Charge.act_by), Charge.id).limit(1))).first()
+    if row.ended or (waiting is None and row.action_required is None):
+        return None
+    links = select(CardChange).where(CardChange.agreement_id == row.id, col(CardChange.status).in_(OPEN))
+    link = (await session.exec(links)).first()
+    return ActionView(
+        reason=row.action_required or await _reason(session, waiting),
+        url=link.url if link else None,
+        act_by=waiting.act_by if waiting else None,
+        card_change=link.id if link else None,
+    )
+
+
+async def _reason(session: AsyncSession, waiting: Charge | None) -> str:
+    """Why one charge waits: its last decline, or that it was never tried in time."""
+    declined = col(Attempt.decline).is_not(None)
+    last = select(Attempt.decline).where(Attempt.charge_id == (waiting.id if waiting else ""), declined)
+    decline = (await session.exec(last.order_by(col(Attempt.number).desc()).limit(1))).first()
+    return str(decline["code"]) if decline else "past_catch_up_limit"
+
+
+def card_change(row: CardChange) -> CardChangeView:
+    """One card change; the link while it works."""
+    return CardChangeView.model_validate(
+        {
+            "id": row.id,
+            "agreement": row.agreement_id,
+            "status": row.status,
+            "initiator": row.initiator,
+            "reason": row.reason,
+            "charge": row.charge_id,
+            "url": row.url if row.status in OPEN else None,
+            "return_url": row.return_url,
+            "credential": row.credential_id,
+            "error": row.error,
+            "expires_at": row.expires_at,
+            "opened_at": row.opened_at,
+            "finished_at": row.finished_at,
+            "created_at": row.created_at,
+        }
     )
 
 

@@ -1,6 +1,6 @@
 """The tables. Every process sees them through this module."""
 
-from store.tables.agreements import Agreement, Authorization, Credential
+from store.tables.agreements import Agreement, Authorization, CardChange, Credential
 from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
 from store.tables.events import Delivery, Event, IdempotencyKey, Notification, WebhookEndpoint
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
@@ -10,6 +10,7 @@ __all__ = [
     "ApiKey",
     "Attempt",
     "Authorization",
+    "CardChange",
     "Charge",
     "Credential",
     "DecisionRecord",

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from agreements.card_changes import CardChangeStatus, Initiator
 from agreements.status import AgreementStatus, Stop
 from store.tables.columns import created_at, document, instant, optional_document, optional_instant, word
 
@@ -71,6 +72,8 @@ class Authorization(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     agreement_id: str = Field(foreign_key="agreements.id", index=True)
+    card_change_id: str | None = Field(default=None, index=True)
+    """Empty for the agreement's first consent."""
     state_hash: str = Field(unique=True)
     status: str
     url: str | None = None
@@ -82,10 +85,46 @@ class Authorization(SQLModel, table=True):
     created_at: datetime = instant()
 
 
+class CardChange(SQLModel, table=True):
+    """A link by which the customer gives another card or wallet. Found by the keyed hash of its unguessable token."""
+
+    __tablename__ = "card_changes"
+    __table_args__ = (
+        Index("card_changes_newest", "agreement_id", text("id desc")),
+        Index(
+            "card_changes_one_open",
+            "agreement_id",
+            unique=True,
+            postgresql_where=text("status in ('pending', 'opened')"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    agreement_id: str = Field(foreign_key="agreements.id")
+    merchant_id: str = Field(foreign_key="merchants.id")
+    livemode: bool
+    initiator: Initiator = word(Initiator)
+    status: CardChangeStatus = word(CardChangeStatus)
+    link_hash: str = Field(unique=True)
+    url: str = Field(repr=False)
+    return_url: str | None = None
+    reason: str | None = None
+    charge_id: str | None = None
+    """The charge that waits for it."""
+    credential_id: str | None = None
+    """The new one."""
+    expires_at: datetime = instant()
+    opened_at: datetime | None = optional_instant()
+    finished_at: datetime | None = optional_instant()
+    error: dict[str, Any] | None = optional_document()
+    created_at: datetime = instant()
+
+
 class Credential(SQLModel, table=True):
     """What may be charged. The tokens are sealed; `token_hash` finds a credential by its access token."""
 
     __tablename__ = "credentials"
+    __table_args__ = (Index("credentials_unreleased", "released_by", postgresql_where=text("release_at is not null")),)
 
     id: str = Field(primary_key=True)
     merchant_id: str = Field(foreign_key="merchants.id")
@@ -106,9 +145,14 @@ class Credential(SQLModel, table=True):
     sealed_refresh_token: str | None = Field(default=None, repr=False)
     token_hash: str = Field(index=True)
     status: str = "active"
+    """active; replaced while it is still to be released; released, kept (in use elsewhere) or release_failed."""
     issued_at: datetime = instant()
     token_expires_at: datetime | None = optional_instant()
     refresh_expires_at: datetime | None = optional_instant()
     refresh_at: datetime | None = optional_instant()
     refresh_tries: int = 0
+    released_by: str | None = None
+    """The agreement that no longer uses it, and whose workflow ends it at the provider."""
+    release_at: datetime | None = optional_instant()
+    release_tries: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     created_at: datetime = created_at()

@@ -9,6 +9,7 @@ import pytest
 from agreements.status import AttemptStatus
 from cli.charges import Outcome, settle
 from store import standings
+from store.card_changes import Links
 from tests.promises.support import START, agreement_row, attempts, audited, faults, types, workflow_closed
 from tests.support.house import Shop
 
@@ -26,6 +27,10 @@ async def silent_for_a_week(shop: Shop) -> tuple[str, str, str]:
     return clock, agreement, attempt.gateway_request_id
 
 
+def links(shop: Shop) -> Links:
+    return Links(shop.house.vault, shop.house.settings.public_url)
+
+
 async def test_a_week_of_silence_freezes_the_cycle_until_a_person_has_found_out(shop: Shop) -> None:
     _, agreement, request_id = await silent_for_a_week(shop)
     [attempt] = await attempts(shop.house, agreement)
@@ -36,7 +41,7 @@ async def test_a_week_of_silence_freezes_the_cycle_until_a_person_has_found_out(
     assert (handed_over["action"], handed_over["rule"]) == ("operator", "unknown_for_a_week")
     assert handed_over["inputs"]["evidence"] == "http_500"
 
-    found = shop.house.database, shop.house.temporal, request_id, Outcome.SUCCEEDED, "ticket 7"
+    found = shop.house.database, shop.house.temporal, request_id, Outcome.SUCCEEDED, "ticket 7", links(shop)
     assert await settle(*found) == "succeeded"
     with pytest.raises(LookupError, match="nothing to resolve"):
         await settle(*found)
@@ -50,6 +55,6 @@ async def test_a_revoked_agreement_stays_open_until_its_unknown_is_settled(shop:
     await shop.advance(clock, "2027-02-09T00:00:00Z")
     async with shop.house.database.transaction() as session:
         assert not (await standings.read(session, await agreement_row(shop.house, agreement), NOW)).closed
-    await settle(shop.house.database, shop.house.temporal, request_id, Outcome.FAILED, "never debited")
+    await settle(shop.house.database, shop.house.temporal, request_id, Outcome.FAILED, "never debited", links(shop))
     await workflow_closed(shop, agreement)
     await audited(shop, agreement)

@@ -56,3 +56,47 @@ def upgrade() -> None:
         op.add_column("charges", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
     op.add_column("agreements", sa.Column("notice", postgresql.JSONB(none_as_null=True), nullable=True))
     op.add_column("agreements", sa.Column("own_policy", postgresql.JSONB(none_as_null=True), nullable=True))
+    # Card changes, and the release of the credentials they replace.
+    op.create_table(
+        "card_changes",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("merchant_id", sa.Text(), nullable=False),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("initiator", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("link_hash", sa.Text(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("charge_id", sa.Text(), nullable=True),
+        sa.Column("credential_id", sa.Text(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("error", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["agreement_id"], ["agreements.id"]),
+        sa.ForeignKeyConstraint(["merchant_id"], ["merchants.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("link_hash"),
+    )
+    op.create_index("card_changes_newest", "card_changes", ["agreement_id", sa.text("id desc")])
+    op.create_index(
+        "card_changes_one_open",
+        "card_changes",
+        ["agreement_id"],
+        unique=True,
+        postgresql_where=sa.text("status in ('pending', 'opened')"),
+    )
+    op.add_column("authorizations", sa.Column("card_change_id", sa.Text(), nullable=True))
+    op.create_index("ix_authorizations_card_change_id", "authorizations", ["card_change_id"])
+    op.add_column("credentials", sa.Column("released_by", sa.Text(), nullable=True))
+    op.add_column("credentials", sa.Column("release_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("credentials", sa.Column("release_tries", sa.Integer(), server_default=sa.text("0"), nullable=False))
+    op.create_index(
+        "credentials_unreleased",
+        "credentials",
+        ["released_by"],
+        postgresql_where=sa.text("release_at is not null"),
+    )

@@ -1,0 +1,77 @@
+"""Card changes asked for by merchants and customers, and the customer's way to the provider's page."""
+
+from __future__ import annotations
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from agreements.card_changes import LIFE, OPEN, CardChangeStatus, Initiator
+from agreements.status import AgreementStatus, ChargeStatus
+from store import card_changes, ids, open_links
+from store.card_changes import Links
+from store.changes import Change
+from store.creation import renew_state
+from store.lifecycle import Conflict
+from store.tables import Authorization, CardChange, Charge
+from store.vault import Vault
+
+
+async def request(change: Change, links: Links, initiator: Initiator, return_url: str | None) -> CardChange:
+    """A new link, in place of one that is open. Raises Conflict unless the agreement runs."""
+    agreement = change.agreement
+    if agreement.ended or agreement.credential_id is None:
+        status = agreement.ended or AgreementStatus.PENDING_AUTHORIZATION
+        raise Conflict(f"an agreement that is {status} has no card to change")
+    await card_changes.expire(change, "replaced")
+    await change.session.flush()
+    waiting = await _waiting(change)
+    deadlines = [charge.act_by for charge in waiting if charge.act_by is not None]
+    return await card_changes.write(
+        change,
+        links,
+        initiator=initiator,
+        expires_at=max([change.now + LIFE, *deadlines]),
+        reason=agreement.action_required,
+        charge=waiting[0] if waiting else None,
+        return_url=return_url,
+    )
+
+
+async def find(session: AsyncSession, vault: Vault, token: str) -> CardChange | None:
+    """The card change a link belongs to."""
+    query = select(CardChange).where(CardChange.link_hash == vault.fingerprint(token))
+    return (await session.exec(query)).first()
+
+
+async def open_page(change: Change, vault: Vault, card_change: CardChange) -> Authorization | None:
+    """Asks for a page of the provider for the customer, or None if the link does not work any more.
+
+    Pages opened before keep working, for the customer may come back to one. Here a provider whose proof is a payment
+    gets its payment written down before the page is asked for.
+    """
+    if card_change.status not in OPEN or card_change.expires_at <= change.now:
+        return None
+    card_change.status = CardChangeStatus.OPENED
+    card_change.opened_at = card_change.opened_at or change.now
+    for page in await open_links.pages(change.session, card_change):
+        if page.status in ("requested", "granted"):
+            return page
+    authorization = Authorization(
+        id=ids.new("aut"),
+        agreement_id=change.agreement.id,
+        card_change_id=card_change.id,
+        state_hash="",
+        status="requested",
+        next_try_at=change.now,
+        created_at=change.now,
+    )
+    renew_state(vault, authorization)
+    change.session.add(authorization)
+    return authorization
+
+
+async def _waiting(change: Change) -> list[Charge]:
+    query = select(Charge).where(
+        Charge.agreement_id == change.agreement.id, Charge.status == ChargeStatus.ACTION_REQUIRED
+    )
+    return list(await change.session.exec(query.order_by(col(Charge.due_at), Charge.id)))

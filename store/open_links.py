@@ -1,0 +1,36 @@
+"""Reads of card changes whose link still works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from agreements.card_changes import OPEN
+from store.tables import Authorization, CardChange
+
+_HOPEFUL = ("requested", "open", "granted")
+
+
+async def of(session: AsyncSession, agreement_id: str) -> CardChange | None:
+    """The agreement's card change whose link works; there is never more than one."""
+    query = select(CardChange).where(CardChange.agreement_id == agreement_id, col(CardChange.status).in_(OPEN))
+    return (await session.exec(query)).first()
+
+
+async def pages(session: AsyncSession, card_change: CardChange) -> Sequence[Authorization]:
+    """The provider's pages that may still bring a credential, newest first."""
+    query = select(Authorization).where(
+        Authorization.card_change_id == card_change.id, col(Authorization.status).in_(_HOPEFUL)
+    )
+    return (await session.exec(query.order_by(col(Authorization.id).desc()))).all()
+
+
+async def expires_at(session: AsyncSession, agreement_id: str) -> datetime | None:
+    """When the open link stops working; not while a consent given by it is being turned into a credential."""
+    card_change = await of(session, agreement_id)
+    if card_change is None or "granted" in {each.status for each in await pages(session, card_change)}:
+        return None
+    return card_change.expires_at
