@@ -18,6 +18,7 @@ from api.problems import FieldError, Problem, ProblemDocument
 from api.routes import (
     agreements,
     amending,
+    card_changes,
     charges,
     events,
     health,
@@ -60,10 +61,21 @@ def create_app(
         responses=_DOCUMENTED,
     )
     app.state.services = Services(settings, database, vault, temporal_client, patience or Patience())
-    for module in (agreements, amending, charges, refunds, events, webhook_endpoints, test_clocks, payment_methods):
+    for module in (
+        agreements,
+        amending,
+        card_changes,
+        charges,
+        refunds,
+        events,
+        webhook_endpoints,
+        test_clocks,
+        payment_methods,
+    ):
         app.include_router(module.router)
     for module in (notifications, returns, health):
         app.include_router(module.router)
+    app.include_router(card_changes.pages)
     app.add_middleware(AccessLog)
     _handle_errors(app, settings.public_url)
     describe_problems(app)

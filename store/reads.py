@@ -19,7 +19,7 @@ from agreements.terms import Terms
 from store import clocks, plans
 from store.merchants import Principal
 from store.pages import BadCursor, Page, cut, place
-from store.tables import Agreement, Charge, Event, Refund, TestClock, WebhookEndpoint
+from store.tables import Agreement, CardChange, Charge, Event, Refund, TestClock, WebhookEndpoint
 
 _Owned = TypeVar("_Owned", Agreement, Charge, WebhookEndpoint)
 
@@ -91,6 +91,14 @@ async def charges(
     if status is not None:
         query = query.where(Charge.status == status)
     return await _newest_first(session, Charge, query, limit, after)
+
+
+async def card_changes(
+    session: AsyncSession, principal: Principal, agreement_id: str, *, limit: int, after: str | None
+) -> Page[CardChange]:
+    """An agreement's, newest first. Raises BadCursor."""
+    query = _owned(CardChange, principal).where(col(CardChange.agreement_id) == agreement_id)
+    return await _newest_first(session, CardChange, query, limit, after)
 
 
 async def webhook_endpoints(

@@ -13,7 +13,7 @@ from api.problems import not_found
 from api.services import Inside, Services
 from gateways.notifications import INBOXES
 from gateways.port import Account, BadNotification, News
-from store.tables import Agreement, Authorization, GatewayAccount
+from store.tables import Agreement, Authorization, CardChange, GatewayAccount
 
 router = APIRouter(tags=["providers"])
 
@@ -34,11 +34,13 @@ async def come_back(gateway: str, state: str, request: Request, inside: Inside) 
         if "text/html" in request.headers.get("accept", ""):
             return HTMLResponse(_UNKNOWN_PAGE, 404, headers=_SECRET)
         raise not_found("return address")
-    agreement, account = found
+    agreement, account, card_change = found
     query = dict(request.query_params)
     if query:
         await _take(inside, account, state, request, query)
-    target = urls.with_parameter(agreement.return_url, "agreement", agreement.id)
+    target = urls.with_parameter(
+        (card_change and card_change.return_url) or agreement.return_url, "agreement", agreement.id
+    )
     return RedirectResponse(target, 303, headers=_SECRET)
 
 
@@ -62,11 +64,14 @@ async def _take(inside: Services, account: GatewayAccount, state: str, request: 
         _log.warning("temporal_not_told", notification=notification_id, error=str(error))
 
 
-async def _found(inside: Services, gateway: str, state: str) -> tuple[Agreement, GatewayAccount] | None:
+async def _found(
+    inside: Services, gateway: str, state: str
+) -> tuple[Agreement, GatewayAccount, CardChange | None] | None:
     query = (
-        select(Agreement, GatewayAccount)
+        select(Agreement, GatewayAccount, CardChange)
         .join(Authorization, col(Authorization.agreement_id) == Agreement.id)
         .join(GatewayAccount, col(GatewayAccount.id) == Agreement.account_id)
+        .outerjoin(CardChange, col(CardChange.id) == Authorization.card_change_id)
         .where(Authorization.state_hash == inside.vault.fingerprint(state), GatewayAccount.gateway == gateway)
     )
     if gateway not in INBOXES:

@@ -1,0 +1,89 @@
+"""Card changes: asked for by merchants, and followed by customers to the provider's page."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from agreements.card_changes import OPEN, Initiator
+from api import card_pages, commands, telling, urls
+from api.problems import invalid
+from api.services import Services
+from store import card_requests, changes, clocks, views
+from store.card_changes import Links
+from store.changes import Change
+from store.idempotency import Call
+from store.tables import Agreement, Authorization, CardChange
+
+_FIRST_LOOK, _SLOWEST_LOOK = 0.025, 0.2  # seconds
+
+
+async def ask(
+    inside: Services, call: Call, agreement_id: str, initiator: Initiator, return_url: str | None
+) -> JSONResponse:
+    """The answer to a request for a link, first or repeated. Raises Problem."""
+    refused = urls.refuse(return_url, livemode=call.principal.livemode) if return_url else None
+    if refused:
+        raise invalid("/return_url", refused)
+    made: list[CardChange] = []
+
+    async def act(change: Change) -> None:
+        links = Links(inside.vault, inside.settings.public_url)
+        made.append(await card_requests.request(change, links, initiator, return_url))
+
+    async def show(_: Change) -> dict[str, Any]:
+        return views.card_change(made[0]).model_dump(mode="json")
+
+    change, answer = await commands.once(inside, call, agreement_id, act, show, 201)
+    if change is not None:
+        await telling.look(inside, change.standing, change.delivery_ids)
+    return answer
+
+
+async def show(inside: Services, token: str) -> Response:
+    """The customer's page. Changes nothing: mail scanners open links too."""
+    async with inside.database.transaction() as session:
+        card_change = await card_requests.find(session, inside.vault, token)
+        if card_change is None:
+            return card_pages.unknown()
+        agreement = await session.get_one(Agreement, card_change.agreement_id)
+        now = await clocks.now_for(session, agreement.test_clock_id)
+        if card_change.status not in OPEN or (card_change.expires_at <= now):
+            return card_pages.ended(card_change)
+        return await card_pages.offer(session, card_change)
+
+
+async def follow(inside: Services, token: str) -> Response:
+    """Asks the provider for its page and sends the customer there, once it is known within 5 s."""
+    async with inside.database.transaction() as session:
+        found = await card_requests.find(session, inside.vault, token)
+    if found is None:
+        return card_pages.unknown()
+    async with changes.change(inside.database, found.agreement_id) as change:
+        card_change = await change.session.get_one(CardChange, found.id)
+        page = await card_requests.open_page(change, inside.vault, card_change)
+    if page is None:
+        return card_pages.ended(card_change)
+    await telling.look(inside, change.standing, change.delivery_ids)
+    return await _onward(inside, page.id, card_change.id)
+
+
+async def _onward(inside: Services, authorization_id: str, card_change_id: str) -> Response:
+    loop = asyncio.get_running_loop()
+    deadline, pause = loop.time() + inside.patience.authorization.total_seconds(), _FIRST_LOOK
+    while True:
+        async with inside.database.transaction() as session:
+            page = await session.get_one(Authorization, authorization_id)
+            card_change = await session.get_one(CardChange, card_change_id)
+        if card_change.status not in OPEN:
+            return card_pages.ended(card_change)
+        if page.status == "open" and page.url is not None:
+            return card_pages.onward(page.url)
+        if page.status == "granted":
+            return card_pages.busy()
+        if loop.time() + pause > deadline:
+            return card_pages.wait()
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.2, _SLOWEST_LOOK)
