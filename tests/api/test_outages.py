@@ -15,6 +15,7 @@ from settings import Settings
 from store.database import Database
 from store.vault import Vault
 from tests.api.conftest import QUICK, Shop, activate, assert_problem, body, rows
+from tests.api.running import ON_DEMAND, VARIABLE, php, running
 
 
 def _over(app: FastAPI) -> httpx.AsyncClient:
@@ -61,6 +62,24 @@ async def test_a_revocation_without_temporal_stands(
     answer = await lost.post(f"/v1/agreements/{agreement_id}/revoke", key="revoke")
     assert (answer.status_code, answer.json()["status"]) == (200, "revoked")
     assert (await shop.get(f"/v1/agreements/{agreement_id}")).json()["status"] == "revoked"
+
+
+async def test_amounts_and_charges_without_temporal_stand(
+    shop: Shop, database: Database, vault: Vault, without_temporal: httpx.AsyncClient
+) -> None:
+    """On the rows first: the sweep tells the workflow what it did not hear."""
+    variable = await running(shop, database, vault, terms=VARIABLE)
+    on_demand = await running(shop, database, vault, **ON_DEMAND)
+    lost = Shop(shop.principal, shop.key, shop.account, without_temporal)
+    for agreement in (variable, on_demand):
+        agreement.shop = lost
+    assert (await variable.put(1, {"amount": php(700)})).status_code == 200
+    assert (await variable.patch(terms={"total_cycles": 3})).status_code == 200
+    assert (await on_demand.charge(amount=php(800))).status_code == 201
+    assert (await shop.get(variable.path)).json()["terms"]["total_cycles"] == 3
+    charged = [(await shop.get("/v1/charges", agreement=each.id)).json()["data"] for each in (variable, on_demand)]
+    assert [[charge["amount"]["value"] for charge in found] for found in charged] == [[700], [800]]
+    assert (await on_demand.row()).next_step_at is not None
 
 
 async def test_a_clock_nobody_was_told_to_move_can_be_asked_again(
