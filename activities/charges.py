@@ -15,10 +15,10 @@ from temporalio import activity
 from activities import outcomes
 from activities.contract import STEPS, StepInput
 from activities.workbench import Workbench, heartbeats
-from agreements import collection, rulebook
+from agreements import collection, gate, rulebook
 from agreements.agenda import StepKind
 from agreements.attempts import UNFINISHED, Verdict, order_id, request_id
-from agreements.collection import Clearance, Means
+from agreements.gate import Clearance, Means
 from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus, Stop
@@ -187,7 +187,7 @@ async def _in_flight(change: Change, charge: Charge) -> bool:
 async def _cleared_to_try(change: Change, charge: Charge, links: Links) -> bool:
     """Whether an attempt may be made now; where not, the charge says what became of it."""
     credential = await change.session.get_one(Credential, change.agreement.credential_id)
-    clearance = collection.clear(
+    clearance = gate.clear(
         change,
         charge,
         plan=change.plan,
@@ -217,7 +217,7 @@ async def _may_send(change: Change, attempt: Attempt, limits: QueryLimits) -> bo
     charge = await change.session.get_one(Charge, attempt.charge_id)
     credential = await change.session.get_one(Credential, attempt.credential_id)
     book = rulebook.current()
-    clearance = collection.may_send(
+    clearance = gate.may_send(
         change,
         charge,
         attempt,

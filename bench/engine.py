@@ -14,12 +14,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from random import Random
 
-from agreements import budgets, collection, credentials, inquiries, retries, schedule
+from agreements import budgets, collection, credentials, gate, inquiries, retries, schedule
 from agreements.agenda import Step, StepKind
 from agreements.attempts import ChargeAnswer, Finding, Verdict, request_id
 from agreements.budgets import Declined, Spent
-from agreements.collection import Aftermath, Clearance, Means
+from agreements.collection import Aftermath
 from agreements.declines import Decline, DeclineCategory
+from agreements.gate import Clearance, Means
 from agreements.money import Money
 from agreements.retries import Action, Case
 from agreements.rulebook import Budget, Rulebook
@@ -207,7 +208,7 @@ class Engine:
 
     def _cleared_to_try(self, change: Change, charge: Charge) -> bool:
         agreement, credential = change.agreement, change.agreement.credential
-        clearance = collection.clear(
+        clearance = gate.clear(
             change,
             charge,
             plan=agreement.contract.plan,
@@ -226,7 +227,7 @@ class Engine:
     def _may_send(self, change: Change, name: str) -> Request | None:
         contract = change.agreement.contract
         charge, attempt = change.agreement.attempt(name)
-        clearance = collection.may_send(
+        clearance = gate.may_send(
             change,
             charge,
             attempt,

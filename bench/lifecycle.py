@@ -12,7 +12,7 @@ from bench.records import Agreement, Attempt
 
 
 class Change:
-    """One transaction on one agreement: `collection.Book`."""
+    """One transaction on one agreement: `records.Book`."""
 
     __slots__ = ("agreement", "decisions", "declined", "now")
 

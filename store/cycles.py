@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from agreements import collection, enforcement, schedule
+from agreements import enforcement, gate, schedule
 from agreements.money import Money
 from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
 from agreements.terms import CatchUpThen
@@ -146,7 +146,7 @@ async def missed(change: Change, charge: Charge) -> None:
     then = change.terms.catch_up.then
     if then is CatchUpThen.ASK:
         await drop_prepared(change, charge)
-        collection.wait_for_customer(change, charge, "past_catch_up_limit", change.policy)
+        gate.wait_for_customer(change, charge, "past_catch_up_limit", change.policy)
     elif then is CatchUpThen.SKIP or not await carry(change, charge):
         await skip(change, charge, "past the catch-up limit")
 
