@@ -11,9 +11,10 @@ from sqlmodel import col, select
 from agreements import enforcement, retries, rulebook, schedule
 from agreements.attempts import UNFINISHED
 from agreements.declines import Decline
+from agreements.notices import debit_from
 from agreements.retries import Action, Case, Decision, Hurdle
 from agreements.status import AttemptStatus, ChargeStatus
-from store import cycles, on_demand
+from store import cycles, notices, on_demand
 from store.changes import Change
 from store.lifecycle import Conflict
 from store.refusals import Refused
@@ -55,6 +56,7 @@ async def _collect(change: Change, charge: Charge) -> Charge:
     made = await cycles.made_on_demand(change, apart_from=charge)
     on_demand.check_terms(change, charge.money, made + 1 if charge.cycle is None else charge.cycle)
     await _check_schemes(change, tries)
+    await _check_notice(change, charge)
     on_demand.check_credential(change)
     await _check_gap(change, charge)
     for attempt in tries:
@@ -98,6 +100,19 @@ async def _check_schemes(change: Change, tries: list[Attempt]) -> None:
     renewed = credential.issued_at > declined_at
     if found := retries.hurdle(case, rulebook.current(), declined_at, change.now, renewed=renewed):
         raise Conflict(_forbidden(found))
+
+
+async def _check_notice(change: Change, charge: Charge) -> None:
+    """Raises Conflict where a first attempt would come before the payer was told, as a rail or the merchant demands."""
+    if charge.cycle is None or charge.attempts_made:
+        return
+    notice = await notices.of(change, charge)
+    earliest = debit_from(notice, charge.notice_proven_at, charge.due_at)
+    rules = ", ".join(notice.rules) if notice else ""
+    if earliest is None:
+        raise Conflict(f"the payer must be told first ({rules})")
+    if earliest > change.now:
+        raise Conflict(f"not before {earliest.isoformat()} ({rules})")
 
 
 def _forbidden(hurdle: Hurdle) -> str:

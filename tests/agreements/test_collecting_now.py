@@ -1,6 +1,7 @@
 """What stands in the way when somebody asks for another attempt: schemes and providers do, our own waits do not."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,9 +14,8 @@ from tests.agreements.test_retries import BOOK, NOW, SOFT, STANDARD, Category, c
 PERSON = {Category.CONFIGURATION, Category.REVIEW}
 
 
-def asked(after: timedelta = timedelta(0), *, renewed: bool = False, **facts: object) -> Hurdle | None:
+def asked(after: timedelta = timedelta(0), *, renewed: bool = False, **facts: Any) -> Hurdle | None:
     category = facts.pop("category", Category.INSUFFICIENT_FUNDS)
-    assert isinstance(category, Category)
     return hurdle(case(category, **facts), BOOK, NOW, NOW + after, renewed=renewed)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -340,6 +340,16 @@ async def test_what_a_network_forbids_stays_forbidden(runs: Runs) -> None:
     never = POOR.model_copy(update={"network_advice": "03"})
     await agreement.tried(AttemptStatus.FAILED, decline=never, shown=ChargeStatus.FAILED)
     assert "(mastercard.03" in assert_problem(await agreement.charge(cycle=1), 409, "state_conflict")["detail"]
+
+
+async def test_nobody_is_debited_untold_where_that_is_required(runs: Runs) -> None:
+    agreement = await runs(notice={"days_before": 1, "required": True})
+    await agreement.at("2027-02-10T00:00:00Z")
+    charge = await agreement.set_row(status=ChargeStatus.ACTION_REQUIRED, next_attempt_at=None)
+    problem = assert_problem(await agreement.charge(charge=charge), 409, "state_conflict")
+    assert "told first (merchants_wish)" in problem["detail"]
+    await agreement.set_row(notice_proven_at=datetime(2027, 2, 9, tzinfo=UTC))
+    assert (await agreement.charge(charge=charge)).status_code == 200
 
 
 async def test_terms_are_kept(runs: Runs) -> None:
