@@ -23,6 +23,7 @@ class Charge(SQLModel, table=True):
             "charges_one_per_cycle", "agreement_id", "cycle", unique=True, postgresql_where=text("purpose = 'cycle'")
         ),
         Index("charges_newest", "merchant_id", "livemode", text("id desc")),
+        Index("charges_of_agreement", "agreement_id", "due_at"),
     )
 
     id: str = Field(primary_key=True)

@@ -31,6 +31,8 @@ def upgrade() -> None:
     op.alter_column("charges", "currency", nullable=True)
     op.alter_column("charges", "amount", nullable=True)
     op.add_column("charges", sa.Column("amount_set", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    # Standings read an agreement's charges at every change, those on demand included, which no index names by cycle.
+    op.create_index("charges_of_agreement", "charges", ["agreement_id", "due_at"])
     op.add_column("agreements", sa.Column("currency", sa.Text(), nullable=True))
     op.add_column("charges", sa.Column("description", sa.Text(), nullable=True))
     op.add_column("charges", sa.Column("carried_to", sa.Integer(), nullable=True))
