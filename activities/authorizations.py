@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio import activity
 
 from activities.contract import STEPS, StepInput
-from activities.workbench import Workbench, heartbeats
+from activities.workbench import Workbench
 from agreements import credentials, inquiries
 from agreements.agenda import StepKind
 from agreements.attempts import Verdict
@@ -74,8 +74,7 @@ class Authorizations:
                 region=agreement.customer.get("region"),
             )
             call = self._bench.call(agreement, change.now)
-        async with heartbeats():
-            answer = await self._bench.gateway(change).authorize(account, request, call)
+        answer = await self._bench.gateway(change).authorize(account, request, call)
         async with self._bench.change(step.agreement_id, step.at) as change:
             authorization = await change.session.get_one(Authorization, authorization_id)
             if authorization.status == "requested":
@@ -90,8 +89,7 @@ class Authorizations:
             news = self._bench.news(change.agreement.gateway, account, journalled)
             code = next((item.code for item in news if item.code), "")
             call = self._bench.call(change.agreement, change.now)
-        async with heartbeats():
-            answer = await self._bench.gateway(change).exchange(account, change.agreement.payment_method, code, call)
+        answer = await self._bench.gateway(change).exchange(account, change.agreement.payment_method, code, call)
         async with self._bench.change(step.agreement_id, step.at) as change:
             authorization = await change.session.get_one(Authorization, authorization.id)
             if authorization.status == "granted" and not change.agreement.ended:

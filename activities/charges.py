@@ -14,7 +14,7 @@ from temporalio import activity
 
 from activities import outcomes
 from activities.contract import STEPS, StepInput
-from activities.workbench import Workbench, heartbeats
+from activities.workbench import Workbench
 from agreements import collection, gate, rulebook
 from agreements.agenda import StepKind
 from agreements.attempts import UNFINISHED, Verdict, order_id, request_id
@@ -90,10 +90,9 @@ class Charges:
                 dispatch = await self._dispatch(change, attempt)
         if not asked:
             return change.standing
-        async with heartbeats():
-            answer = await dispatch.gateway.inquire(dispatch.account, attempt.gateway_request_id, dispatch.call)
-            if collection.must_cancel(change, charge, attempt, answer, dispatch.gateway.traits):
-                answer = await _cancel(dispatch, answer)
+        answer = await dispatch.gateway.inquire(dispatch.account, attempt.gateway_request_id, dispatch.call)
+        if collection.must_cancel(change, charge, attempt, answer, dispatch.gateway.traits):
+            answer = await _cancel(dispatch, answer)
         traits = dispatch.gateway.traits
         if answer.verdict is Verdict.NOT_FOUND and collection.may_repeat(change, attempt, traits):
             again, _ = await self._cleared(step, attempt.id)
@@ -208,8 +207,7 @@ async def _cleared_to_try(change: Change, charge: Charge, links: Links) -> bool:
 
 
 async def _debit(dispatch: _Dispatch) -> ChargeAnswer:
-    async with heartbeats():
-        return await dispatch.gateway.charge(dispatch.account, dispatch.request, dispatch.call)
+    return await dispatch.gateway.charge(dispatch.account, dispatch.request, dispatch.call)
 
 
 async def _may_send(change: Change, attempt: Attempt, limits: QueryLimits) -> bool:

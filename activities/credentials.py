@@ -8,7 +8,7 @@ from temporalio import activity
 
 from activities.authorizations import keep_token
 from activities.contract import STEPS, StepInput
-from activities.workbench import Workbench, heartbeats
+from activities.workbench import Workbench
 from agreements import inquiries
 from agreements.agenda import StepKind
 from agreements.attempts import Verdict
@@ -42,10 +42,9 @@ class Credentials:
         if not sealed or not due:
             return change.standing
         refresh_token = self._bench.vault.open("refresh_token", sealed)
-        async with heartbeats():
-            answer = await self._bench.gateway(change).refresh(
-                account, change.agreement.payment_method, refresh_token, call
-            )
+        answer = await self._bench.gateway(change).refresh(
+            account, change.agreement.payment_method, refresh_token, call
+        )
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await _current(change)
             if self._is_same(credential, refresh_token):
@@ -87,8 +86,7 @@ class Credentials:
     async def _end(self, change: Change, account: Account, credential: Credential) -> ReversalAnswer:
         call = self._bench.call(change.agreement, change.now)
         token = self._bench.open_token(credential)
-        async with heartbeats():
-            return await self._bench.gateway(change).revoke(account, token, call)
+        return await self._bench.gateway(change).revoke(account, token, call)
 
     def _is_same(self, credential: Credential, refresh_token: str) -> bool:
         """Whether nobody was quicker; what is sealed may differ although the secret is the same (vault rotation)."""

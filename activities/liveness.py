@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from activities.workbench import heartbeats
+_HEARTBEAT_SECONDS = 3.0
 
 
 class Heartbeats(Interceptor):
@@ -25,5 +28,23 @@ class _Beating(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
         if activity.info().heartbeat_timeout is None:
             return await super().execute_activity(input)
-        async with heartbeats():
+        async with _heartbeats():
             return await super().execute_activity(input)
+
+
+@asynccontextmanager
+async def _heartbeats() -> AsyncIterator[None]:
+    """Tells Temporal that the worker is alive while a provider is slow; a quick call never gets to send one."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            activity.heartbeat()
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await beating

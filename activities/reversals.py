@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from temporalio import activity
 
 from activities.contract import REFUND, STEPS, RefundInput, StepInput
-from activities.workbench import Workbench, heartbeats
+from activities.workbench import Workbench
 from agreements import refunds as rules
 from agreements.agenda import StepKind
 from agreements.refunds import RefundKind, RefundStanding
@@ -59,8 +59,7 @@ class Reversals:
             dispatch = await self._committed(change, given.refund_id)
         if dispatch is None:
             return change
-        async with heartbeats():
-            answer = await _ask(dispatch)
+        answer = await _ask(dispatch)
         async with self._bench.change(given.agreement_id, given.at) as change:
             await _record(change, given.refund_id, dispatch, answer)
         return change

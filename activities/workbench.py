@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
-from temporalio import activity
 
 from gateways.notifications import INBOXES
 from gateways.port import Account, Call, Gateway, News
@@ -22,8 +20,6 @@ from store.tables import Agreement, Credential, GatewayAccount, Notification
 from store.vault import Vault
 
 log = structlog.get_logger(__name__)
-
-_HEARTBEAT_SECONDS = 3.0
 
 StartDeliveries = Callable[[Sequence[str]], Awaitable[None]]
 
@@ -93,21 +89,3 @@ class Workbench:
     def notify_url(self, change: Change) -> str:
         """Where the provider reports what happens on this account."""
         return self.settings.notification_url(change.agreement.gateway, change.agreement.account_id)
-
-
-@asynccontextmanager
-async def heartbeats() -> AsyncIterator[None]:
-    """Tells Temporal that the worker is alive while a provider is slow; a quick call never gets to send one."""
-
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(_HEARTBEAT_SECONDS)
-            activity.heartbeat()
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()
-        with suppress(asyncio.CancelledError):
-            await beating
