@@ -83,7 +83,8 @@ def clear(
             wait_for_customer(book, charge, "token_expired", policy)
         return Clearance.LATER
     if charge.catch_up or charge.cycle is None:
-        charge.next_attempt_at = enforcement.catch_up_at(plan.terms, last_success, book.now)
+        wanted = enforcement.catch_up_at(plan.terms, last_success, book.now)
+        charge.next_attempt_at, _ = schedule.allowed(plan, wanted)
     due = charge.next_attempt_at is not None and charge.next_attempt_at <= book.now
     return Clearance.GO if due else Clearance.LATER
 

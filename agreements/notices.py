@@ -15,6 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 from agreements.rulebook import NoticeDuty
 
 MERCHANTS_WISH = "merchants_wish"
+AMOUNT_NOT_SET = "amount_not_set"
+
+_TO_SET_AN_AMOUNT = timedelta(days=3)
+"""How long before a debit the merchant hears that its amount is still missing."""
 
 _SLACK = timedelta(days=1)
 """Told this much before a duty's last moment, so that an outage of a day still keeps it."""
@@ -40,21 +44,31 @@ class Notice:
     lead: timedelta
 
 
-def plan(due_at: datetime, wish: Wish | None, duties: Iterable[NoticeDuty], *, amount_changed: bool) -> Notice | None:
+def plan(
+    due_at: datetime,
+    wish: Wish | None,
+    duties: Iterable[NoticeDuty],
+    *,
+    amount_changed: bool = False,
+    amount_missing: bool = False,
+) -> Notice | None:
     """The notice of a debit due at `due_at`; None where nobody asks for one.
 
-    `amount_changed` since the last debit brings in the duties that come with a new price. Of several the earliest
-    counts, but never before a duty's own first moment.
+    `amount_changed` since the last debit brings in the duties that come with a new price; `amount_missing` reminds the
+    merchant to set it. Of several the earliest counts, but never before a duty's own first moment.
     """
     owed = [duty for duty in duties if duty.when == "debit" or (duty.when == "change" and amount_changed)]
-    if wish is None and not owed:
+    wanted = {MERCHANTS_WISH: timedelta(days=wish.days_before)} if wish else {}
+    if amount_missing:
+        wanted[AMOUNT_NOT_SET] = _TO_SET_AN_AMOUNT
+    leads = [*(duty.latest + _SLACK for duty in owed), *wanted.values()]
+    if not leads:
         return None
-    leads = [duty.latest + _SLACK for duty in owed] + ([timedelta(days=wish.days_before)] if wish else [])
     lead = min([max(leads), *(duty.earliest for duty in owed if duty.earliest is not None)])
     proving = [duty.latest for duty in owed if duty.proof]
     return Notice(
         at=due_at - lead,
-        rules=(*(duty.id for duty in owed), *([MERCHANTS_WISH] if wish else [])),
+        rules=(*(duty.id for duty in owed), *wanted),
         proof=bool(proving) or bool(wish and wish.required),
         lead=max(proving, default=timedelta(0)),
     )

@@ -26,7 +26,13 @@ async def of(change: Change, charge: Charge) -> Notice | None:
         schedule.shortest_period(change.terms),
         on,
     )
-    return notices.plan(charge.due_at, wish, duties, amount_changed=await _amount_changed(change, charge))
+    return notices.plan(
+        charge.due_at,
+        wish,
+        duties,
+        amount_changed=await _amount_changed(change, charge),
+        amount_missing=charge.amount is None,
+    )
 
 
 async def arrange(change: Change, charge: Charge) -> None:

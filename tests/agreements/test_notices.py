@@ -52,6 +52,11 @@ def test_without_proof_no_debit_and_never_before_the_due_instant(
         assert all(at >= proven_at + duty.latest for duty in owed if duty.proof and duty.when == "debit")
 
 
+def test_a_missing_amount_is_asked_for_three_days_ahead() -> None:
+    notice = plan(DUE, None, [], amount_missing=True)
+    assert notice == Notice(at=DUE - timedelta(days=3), rules=("amount_not_set",), proof=False, lead=timedelta(0))
+
+
 def test_a_wish_is_kept_to_the_day() -> None:
     assert plan(DUE, Wish(days_before=3), [], amount_changed=False) == Notice(
         at=DUE - timedelta(days=3), rules=(MERCHANTS_WISH,), proof=False, lead=timedelta(0)

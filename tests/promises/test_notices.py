@@ -69,3 +69,16 @@ async def test_a_new_amount_starts_the_notice_anew(shop: Shop) -> None:
     await shop.advance(clock, "2027-02-28T13:00:00Z")
     assert [row["amount"] for row in await shop.ledger(agreement)] == [49900, 60000]
     await audited(shop, agreement)
+
+
+async def test_a_merchant_hears_that_an_amount_is_missing(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    terms = {"amount": None, "amount_variability": "variable", "max_amount_per_cycle": 90000}
+    agreement = await shop.agree(clock, terms=terms)
+    path = f"/v1/agreements/{agreement}/cycles/2"
+    await shop.advance(clock, "2027-02-26T00:00:00Z")
+    assert await upcoming(shop, agreement) == [(2, "2027-02-25T01:00:00Z")]
+    await shop.call("PUT", path, {"amount": {"currency": "PHP", "value": 30000}}, 200)
+    await shop.advance(clock, "2027-03-01T00:00:00Z")
+    assert [row["amount"] for row in await shop.ledger(agreement)] == [30000]
+    assert len(await upcoming(shop, agreement)) == 1
