@@ -15,7 +15,7 @@ from agreements.card_changes import CardChangeStatus
 from agreements.declines import DeclineCategory
 from agreements.status import ChargeStatus
 from agreements.terms import Terms
-from store.tables import Agreement, CardChange, Charge, Credential, Merchant
+from store.tables import Agreement, Attempt, CardChange, Charge, Credential, Merchant
 
 _FOLDER = Path(__file__).parent / "templates"
 _TEMPLATES = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True)
@@ -34,10 +34,10 @@ _HEADERS = {
 }
 
 _UNPAID = (ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED)
-_WHY = {
+_WHY: dict[str, str] = {
     DeclineCategory.EXPIRED_CARD: "The card or wallet you pay with has expired.",
     DeclineCategory.LOST_OR_STOLEN: "The card you pay with was reported as lost or stolen.",
-    DeclineCategory.CLOSED_ACCOUNT: "The account you pay from has been closed.",
+    DeclineCategory.CLOSED_ACCOUNT: "The account you pay from is closed or blocked.",
     DeclineCategory.AUTHENTICATION_REQUIRED: "Your bank or wallet wants you to confirm your payments again.",
 }
 _NOT_ACCEPTED = "The last payment was not accepted."
@@ -55,7 +55,7 @@ async def offer(session: AsyncSession, card_change: CardChange) -> Response:
     return _page(
         "card_change.html",
         seller=terms.seller.name if terms.seller else (await session.get_one(Merchant, agreement.merchant_id)).name,
-        why=_why(card_change),
+        why=_why(card_change, await _category(session, card_change)),
         reference=agreement.reference,
         amount=_regularly(terms),
         credential=f"{credential.brand} {_ending(credential)}".strip(),
@@ -103,13 +103,19 @@ def _page(template: str, status: int = 200, **values: object) -> Response:
     return HTMLResponse(shown, status, _HEADERS)
 
 
-def _why(card_change: CardChange) -> str:
+async def _category(session: AsyncSession, card_change: CardChange) -> str | None:
+    """What was wrong with the last attempt of the charge that waits."""
+    query = select(Attempt.decline).where(Attempt.charge_id == card_change.charge_id, col(Attempt.decline).is_not(None))
+    decline = (await session.exec(query.order_by(col(Attempt.number).desc()).limit(1))).first()
+    return decline["category"] if decline else None
+
+
+def _why(card_change: CardChange, category: str | None) -> str:
     if card_change.reason is None:
         return "Here you can choose another card, wallet or account for your payments."
     if card_change.reason == "token_expired":
         return "Your permission to collect these payments has run out."
-    found = next((text for category, text in _WHY.items() if category.value == card_change.reason), _NOT_ACCEPTED)
-    return f"{found} Please agree to another way to pay."
+    return f"{_WHY.get(category or '', _NOT_ACCEPTED)} Please agree to another way to pay."
 
 
 def _regularly(terms: Terms) -> str:

@@ -41,7 +41,8 @@ async def fail_authorization(change: Change, authorization: Authorization, statu
     authorization.next_try_at = None
     authorization.expires_at = None
     if authorization.card_change_id is not None:
-        if status == "failed":
+        # A code that was refused came too late or twice: the customer may follow the link again.
+        if status == "failed" and authorization.code_notification_id is None:
             await card_changes.refused(change, authorization)
         return
     await _end(change, AgreementStatus.AUTHORIZATION_FAILED)

@@ -39,7 +39,7 @@ def retried(rule: str, *before: str) -> Month:
 
 
 def customer_must_act(rule: str) -> Month:
-    events = ["charge.action_required", "agreement.action_required"]
+    events = ["charge.action_required", "card_change.requested", "agreement.action_required"]
     return Month("action_required", ["failed"], [rule], events, ["failed"], "action_required")
 
 
