@@ -1,15 +1,18 @@
-"""Which payment methods a buyer can be offered through which gateway: reference data. Source: gateways/antom.md §7.2.
+"""Which payment methods a buyer can be offered through which gateway: reference data.
+
+Sources: gateways/antom.md §7.2, gateways/ottu.md §4, gateways/pay-and-save.md §1.7.
 
 Only what never depends on the customer or on a contract is here. Limits that do are left to the provider's answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agreements.money import Money
 
-GATEWAYS: tuple[str, ...] = ("antom",)
+GATEWAYS: tuple[str, ...] = ("antom", "ottu", "pivot")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,29 @@ class PaymentMethod:
     multiple_of: int = 1
     refreshable: bool | None = None
     refund_days: int | None = 365
+    verification: int | None = None
+    """Minor units that prove a credential where nothing is owed and nothing can be verified for free; they go back."""
+
+
+_GULF = (("KWD", "KW", 100), ("BHD", "BH", 100), ("OMR", "OM", 100), ("QAR", "QA", 100), ("AED", "AE", 100))
+_WIDER = (*_GULF, ("JOD", "JO", 100), ("EGP", "EG", 5_00), ("USD", "US", 50))
+"""Currency, where it is at home, and a verification of about a third of a dollar."""
+
+
+def _ottu(integration: str, name: str, *currencies: tuple[str, str, int]) -> Iterator[PaymentMethod]:
+    """One method a currency, named as gateways usually are at Ottu; an account may name its own.
+
+    None for Saudi Arabia, where the cards of an agreement cannot be listed (gateways/ottu.md §6).
+    """
+    for currency, region, verification in currencies:
+        code = f"{integration}-{currency.lower()}"
+        yield PaymentMethod("ottu", code, name, region, currency, refund_days=None, verification=verification)
+
+
+def _pivot(type_: str, name: str) -> PaymentMethod:
+    """Whole rupiah, at least what Pivot's sample configuration says; a merchant's own minimum may differ."""
+    least = 10_000_00
+    return PaymentMethod("pivot", type_, name, "ID", "IDR", least, 100, False, None, verification=least)
 
 
 METHODS: tuple[PaymentMethod, ...] = (
@@ -60,6 +86,14 @@ METHODS: tuple[PaymentMethod, ...] = (
     PaymentMethod("antom", "TOSSPAY", "Toss Pay", "KR", "KRW", refund_days=None),
     PaymentMethod("antom", "TRUEMONEY", "TrueMoney", "TH", "THB", minimum=1_00),
     PaymentMethod("antom", "ZALOPAY", "ZaloPay", "VN", "VND", minimum=1_000, refreshable=False, refund_days=180),
+    *_ottu("mpgs", "Card (Mastercard Gateway)", *_WIDER),
+    *_ottu("cybersource", "Card (Cybersource)", *_WIDER),
+    *_ottu("tap", "Card (Tap)", *_GULF),
+    *_ottu("benefit", "Benefit", ("BHD", "BH", 100)),
+    *_ottu("omannet", "OmanNet", ("OMR", "OM", 100)),
+    # Debiting a saved wallet is not documented: the account's keys say whether Pivot confirmed it to the merchant. OVO
+    # is left out, since it asks a phone number given beforehand.
+    *(_pivot(type_, name) for type_, name in (("CARD", "Card"), ("DANA", "DANA"), ("SHOPEEPAY", "ShopeePay"))),
 )
 
 _BY_TYPE = {(entry.gateway, entry.type): entry for entry in METHODS}

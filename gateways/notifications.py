@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from gateways.antom import notifications as antom
+from gateways.ottu import notifications as ottu
+from gateways.pivot import notifications as pivot
 from gateways.port import Account, News
 
 
@@ -26,4 +28,4 @@ class Inbox(Protocol):
         """What a customer brought back from the provider's page. Raises BadNotification."""
 
 
-INBOXES: Mapping[str, Inbox] = MappingProxyType({"antom": antom})
+INBOXES: Mapping[str, Inbox] = MappingProxyType({"antom": antom, "ottu": ottu, "pivot": pivot})

@@ -80,12 +80,17 @@ class Token:
 
 @dataclass(frozen=True)
 class Payer:
-    """Who agrees, as far as the provider needs to know. `id` is the merchant's own."""
+    """Who agrees, as far as the provider needs to know. `id` is the merchant's own.
+
+    `reference` is the provider's own id of them where it gave one (`Token.reference` of Pivot): its page then shows
+    what they saved before.
+    """
 
     id: str
     name: str | None = None
     email: str | None = None
     phone: str | None = None
+    reference: str | None = None
 
 
 @dataclass(frozen=True)
@@ -220,10 +225,14 @@ class News:
     token: str | None = field(default=None, repr=False)
     request_id: str | None = None
     payment_id: str | None = None
+    reversal_id: str | None = None
+    """The provider's own handle of a refund, for messages that carry no request id of ours (Ottu)."""
     verdict: Verdict | None = None
     amount: Money | None = None
     decline: Decline | None = None
     reason: str | None = None
+    claims: Verdict | None = None
+    """What the message says, where its sender proved too little to be believed: ask the provider at once."""
 
 
 class BadNotification(Exception):
@@ -268,8 +277,10 @@ class Gateway(Protocol):
     async def refund(self, account: Account, request: RefundRequest, call: Call) -> ReversalAnswer:
         """Gives back all or part of a successful debit."""
 
-    async def inquire_refund(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
-        """Asks what became of a refund."""
+    async def inquire_refund(
+        self, account: Account, request_id: str, call: Call, handle: str | None = None
+    ) -> ReversalAnswer:
+        """Asks what became of a refund. `handle` is what the provider calls it (`reversal_id`), where it told us."""
 
     async def revoke(self, account: Account, token: str, call: Call, customer_id: str | None = None) -> ReversalAnswer:
         """Ends the customer's authorization. SUCCEEDED also when the provider no longer knows the token."""

@@ -105,7 +105,9 @@ class Antom:
             return ReversalAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
         return transformers.refunded(answer, request)
 
-    async def inquire_refund(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+    async def inquire_refund(
+        self, account: Account, request_id: str, call: Call, handle: str | None = None
+    ) -> ReversalAnswer:
         """inquiryRefund by our own id."""
         answer = await self._post(account, "payments/inquiryRefund", {"refundRequestId": request_id}, call)
         if isinstance(answer, NoAnswer):

@@ -157,7 +157,9 @@ class Watched(Antom):
             await self.after_refund()
         return answer
 
-    async def inquire_refund(self, account: Account, request_id: str, call: Call) -> ReversalAnswer:
+    async def inquire_refund(
+        self, account: Account, request_id: str, call: Call, handle: str | None = None
+    ) -> ReversalAnswer:
         self.calls.append("inquire_refund")
         return await super().inquire_refund(account, request_id, call)
 

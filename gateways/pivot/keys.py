@@ -1,0 +1,66 @@
+"""What a Pivot account's keys mean. Source: gateways/pay-and-save.md §1.3, §4, §5.
+
+`Account.keys` holds `client_id` and `client_secret` (the API's credentials), `callback_api_key` (the static key on
+callbacks), and where they differ from the defaults:
+
+- `recurring_profile`: `customer_present` (default; the only path Pivot documents in full: every debit needs the
+  customer) or `token_never` (debits without the customer, which Pivot must have enabled for the merchant);
+- `wallet_tokens`: `on` where Pivot confirmed that a saved wallet may be debited through the API (default `off`);
+- `references`: `alphanumeric` (default: Pivot documents nothing else) or `plain` (default with our own sandbox);
+- `submerchant_id`: on whose behalf a platform acts.
+
+`base_url` is the API's address: https://api.pivot-payment.com, or https://api-stg.pivot-payment.com for staging.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from gateways.port import Account
+
+
+class BadKeys(Exception):
+    """The account's keys are missing: nothing can be asked or believed until an operator repairs it."""
+
+
+def client_id(account: Account) -> str:
+    """The id Pivot knows the merchant by. Raises BadKeys."""
+    return _needed(account, "client_id")
+
+
+def client_secret(account: Account) -> str:
+    """The secret that buys access tokens. Raises BadKeys."""
+    return _needed(account, "client_secret")
+
+
+def callback_api_key(account: Account) -> str:
+    """The static key Pivot puts on every callback. Raises BadKeys."""
+    return _needed(account, "callback_api_key")
+
+
+def identity(account: Account) -> str:
+    """What an access token belongs to, free of secrets: another secret is another identity. Raises BadKeys."""
+    parts = (account.base_url, client_id(account), client_secret(account))
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def debits_unattended(account: Account) -> bool:
+    """Whether a saved card may be debited without the customer."""
+    return account.keys.get("recurring_profile") == "token_never"
+
+
+def debits_wallets(account: Account) -> bool:
+    """Whether a saved wallet may be debited through the API."""
+    return account.keys.get("wallet_tokens") == "on"
+
+
+def plain_references(account: Account) -> bool:
+    """Whether our ids may go out as they are, dashes and underscores included."""
+    return account.keys.get("references", "plain" if account.sandbox else "alphanumeric") == "plain"
+
+
+def _needed(account: Account, name: str) -> str:
+    value = account.keys.get(name, "")
+    if not (value and value.isascii() and value.isprintable()):
+        raise BadKeys(f"{name} is missing or unreadable")
+    return value
