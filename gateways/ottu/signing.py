@@ -67,7 +67,7 @@ def verify(message: Mapping[str, object], key: str) -> None:
         raise BadSignature("the signature is missing")
     # Bytes, since comparing text in constant time is for ASCII only, and `given` may be anything.
     candidates = (sign(message, key), sign_extended(message, key))
-    if not any([hmac.compare_digest(made.encode(), given.encode()) for made in candidates]):
+    if not any([hmac.compare_digest(made.encode(), _bytes(given)) for made in candidates]):
         raise BadSignature("the signature does not match the message")
 
 
@@ -82,4 +82,9 @@ def _signed(message: Mapping[str, object], paths: tuple[str, ...]) -> Iterator[t
 
 
 def _digest(text: str, key: str) -> str:
-    return hmac.new(key.encode(), text.encode(), "sha256").hexdigest()
+    return hmac.new(_bytes(key), _bytes(text), "sha256").hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    # JSON may hold halves of characters, which are no reason to raise anything but BadSignature.
+    return text.encode(errors="surrogatepass")

@@ -42,3 +42,27 @@ def test_amounts_are_refused_in_plain_words(type_: str, currency: str, value: in
 
     assert entry is not None
     assert catalog.refuse(entry, Money(currency=currency, value=value)) == reason
+
+
+@pytest.mark.parametrize(
+    ("code", "currency", "region"),
+    [
+        ("mpgs-kwd", "KWD", "KW"),
+        ("cybersource-aed", "AED", "AE"),
+        ("tap-kwd", "KWD", "KW"),
+        ("benefit-bhd", "BHD", "BH"),
+        ("omannet-omr", "OMR", "OM"),
+    ],
+)
+def test_gateways_at_ottu_with_auto_debit_are_offered_in_their_currency(code: str, currency: str, region: str) -> None:
+    entry = catalog.method("ottu", code)
+
+    assert entry is not None
+    assert (entry.currency, entry.region) == (currency, region)
+    assert entry.verification is not None
+    assert catalog.refuse(entry, Money(currency=currency, value=entry.verification)) is None
+
+
+@pytest.mark.parametrize("without", ["kpay-kwd", "knet-kwd", "benefit-kwd", "checkoutcom-usd", "mpgs-sar"])
+def test_gateways_at_ottu_without_auto_debit_or_a_list_of_cards_are_not(without: str) -> None:
+    assert catalog.method("ottu", without) is None

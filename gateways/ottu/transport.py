@@ -1,0 +1,105 @@
+"""One account's calls over HTTP. Source: gateways/ottu.md §1."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from gateways.ottu import keys, messages
+from gateways.ottu.messages import Answer, NoAnswer
+from gateways.port import Account, Call
+
+_LARGEST_ANSWER = 1 << 20
+"""Bytes. Ottu's answers are a few kilobytes."""
+
+_REFUSALS = frozenset({400, 401, 403, 404, 405, 409, 415, 422})
+"""Statuses by which Ottu says itself that it did nothing, if the body is its own too."""
+
+
+class Line:
+    """An account for the length of one call of the port: all requests made for it share the call's time."""
+
+    def __init__(self, client: httpx.AsyncClient, account: Account, call: Call) -> None:
+        self._client, self._account, self._call = client, account, call
+        self._until = asyncio.get_running_loop().time() + call.timeout.total_seconds()
+
+    async def get(self, path: str) -> Answer | NoAnswer:
+        """Asks. `path` begins after the host, already quoted."""
+        return await self._send("GET", path, None, {})
+
+    async def post(self, path: str, body: Mapping[str, Any], *, tracking_key: str | None = None) -> Answer | NoAnswer:
+        """Sends JSON. With a tracking key an operation is made once (gateways/ottu.md §8)."""
+        return await self._send("POST", path, body, {"tracking-key": tracking_key} if tracking_key else {})
+
+    async def delete(self, path: str) -> Answer | NoAnswer:
+        """Removes."""
+        return await self._send("DELETE", path, None, {})
+
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> Answer | NoAnswer:
+        try:
+            request = self._request(method, path, body, headers)
+        except keys.BadKeys:
+            return NoAnswer("account_keys")
+        except httpx.InvalidURL:
+            return NoAnswer("account_base_url")
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._exchange(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
+            return NoAnswer("not_connected")
+        except (TimeoutError, httpx.TimeoutException):
+            return NoAnswer("timeout")
+        except httpx.UnsupportedProtocol:
+            return NoAnswer("account_base_url")
+        except httpx.HTTPError:
+            return NoAnswer("connection")
+
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> httpx.Request:
+        account, call = self._account, self._call
+        keys.hmac_key(account)  # what is answered could not be verified without it
+        sent = {"authorization": f"Api-Key {keys.api_key(account)}", **headers}
+        if account.sandbox and call.clock and call.now:
+            sent |= {"x-sandbox-clock": call.clock, "x-sandbox-time": call.now.isoformat()}
+        content = None
+        if body is not None:
+            sent["content-type"] = "application/json"
+            content = json.dumps(body, separators=(",", ":")).encode()
+        url = httpx.URL(account.base_url.rstrip("/") + path)
+        return self._client.build_request(method, url, content=content, headers=sent)
+
+    async def _exchange(self, request: httpx.Request) -> Answer | NoAnswer:
+        response = await self._client.send(request, stream=True, follow_redirects=False)
+        try:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                return NoAnswer("encoded")  # not asked for; a compressed body could unpack to any size
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > _LARGEST_ANSWER:
+                    return NoAnswer("too_large")
+        finally:
+            await response.aclose()
+        return read(response.status_code, bytes(body))
+
+
+def read(status: int, body: bytes) -> Answer | NoAnswer:
+    """An answer with a status and a body that Ottu itself gives; anything else is not from Ottu, or unfinished."""
+    if status == 204:
+        return Answer(status, None)
+    if status not in (200, 201) and status not in _REFUSALS:
+        return NoAnswer(f"http_{status}")
+    try:
+        parsed = messages.parsed(body)
+    except messages.Unreadable:
+        return NoAnswer("unreadable" if status < 300 else f"http_{status}")
+    if status >= 300 and not isinstance(parsed, dict):
+        return NoAnswer(f"http_{status}")
+    return Answer(status, parsed)
