@@ -6,18 +6,17 @@ terms, budgets are counted again decline by decline, and what may never be tried
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from agreements import schedule
-from agreements.rulebook import Rulebook
+from agreements.rulebook import Budget, Rulebook
 from agreements.status import AgreementStatus, ChargeStatus
 from bench.engine import Tally
 from bench.households import Promise
-from bench.model_provider import Debit, ModelProvider
+from bench.model_provider import Debit, ModelProvider, Request
 from bench.records import Agreement
 
 MUST_BE_ZERO = (
@@ -26,9 +25,12 @@ MUST_BE_ZERO = (
     "over_budget_attempts",
     "hard_declines_retried",
     "books_disagree",
-    "queries_refused",
 )
 _SOON = timedelta(minutes=5)
+_WHILE_IT_WAITED = (timedelta(0), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=2))
+"""A card's budget may be taken by another agreement of the merchant until it is too late to collect."""
+_FEWEST = 10
+"""No budget is lower than this many declines."""
 
 Down = Mapping[str, list[tuple[datetime, datetime]]]
 
@@ -79,12 +81,14 @@ def examine(
         for cycle, due in promise.due.items():
             order = f"{promise.contract.id}-c{cycle}"
             _cycle(findings, agreement, cycle, by_order.get(order, []))
-            if order not in sent and not _excused(agreement, promise, cycle, due, debits, down[promise.contract.id]):
+            if order not in sent and not _excused(
+                agreement, promise, cycle, due, debits, down[promise.contract.id], rulebook
+            ):
                 findings.offence("missed_cycles", order)
         _open(findings, agreement)
     findings.counts["attempts"] += len(provider.wire)
     findings.counts["queries_refused"] += provider.queries_refused
-    _hard(findings, provider, debits)
+    _hard(findings, rows, provider, debits)
     _budgets(findings, debits, rulebook)
     return findings
 
@@ -115,6 +119,7 @@ def _excused(
     due: datetime,
     debits: list[Debit],
     down: list[tuple[datetime, datetime]],
+    rulebook: Rulebook,
 ) -> bool:
     """Whether a cycle that nobody ever sent has a reason that stands outside the engine's records."""
     if (
@@ -126,12 +131,18 @@ def _excused(
     limit = schedule.catch_up_limit(promise.contract.plan.terms)
     if any(start <= due + _SOON and end > due + min(limit, _SOON) for start, end in down):
         return True
-    # Its credential was dead and no new one had come.
+    # Its card had used up its budget, or was dead and no new one had come.
     mine = [debit for debit in debits if debit.request.agreement == promise.contract.id and debit.at <= due]
     if not mine:
         return False
     last = mine[-1]
-    return last.final == "failed" and last.trouble is not None and last.trouble.cause.never == "credential"
+    on_card = [debit for debit in debits if debit.request.account == last.request.account]
+    if last.request.network is not None and any(
+        _spent(on_card, last.request, due + later, rulebook) for later in _WHILE_IT_WAITED
+    ):
+        return True
+    cause = last.trouble.cause if last.final == "failed" and last.trouble else None
+    return cause is not None and (cause.never == "credential" or cause.heals == "refresh")
 
 
 def _open(findings: Findings, agreement: Agreement) -> None:
@@ -139,15 +150,19 @@ def _open(findings: Findings, agreement: Agreement) -> None:
     findings.counts["unresolved_unknowns"] += sum(attempt.status.open for attempt in attempts)
 
 
-def _hard(findings: Findings, provider: ModelProvider, debits: list[Debit]) -> None:
-    """Requests after a refusal that no waiting heals, on the same token or for the same cycle."""
+def _hard(findings: Findings, rows: Mapping[str, Agreement], provider: ModelProvider, debits: list[Debit]) -> None:
+    """Requests after a refusal that no waiting heals, on the same token or for the same cycle.
+
+    They count from when the engine knew: an answer that got lost freezes its own cycle, not the next ones.
+    """
     for debit in debits:
         never = debit.trouble.cause.never if debit.final == "failed" and debit.trouble else None
         if never is None:
             continue
         mine = debit.request
+        known_at = rows[mine.agreement].attempt(mine.request_id)[1].finished_at
         for at, request in provider.wire:
-            if at <= debit.final_at or request.request_id == mine.request_id:
+            if known_at is None or at <= known_at or request.request_id == mine.request_id:
                 continue
             again = request.order == mine.order and request.token == mine.token
             if request.agreement == mine.agreement and (
@@ -165,16 +180,17 @@ def _budgets(findings: Findings, debits: list[Debit], rulebook: Rulebook) -> Non
         if debit.request.network is not None:
             cards[debit.request.account].append(debit)
     for on_card in cards.values():
-        failed = sorted((debit for debit in on_card if debit.final == "failed"), key=lambda debit: debit.final_at)
-        if len(failed) < 10:
-            continue
-        for debit in on_card:
-            for budget in rulebook.budgets(debit.request.network, debit.at.date()):
-                same = [
-                    each.final_at
-                    for each in failed
-                    if not budget.same_amount or each.request.money == debit.request.money
-                ]
-                used = bisect_left(same, debit.at) - bisect_right(same, debit.at - budget.window)
-                if used >= budget.limit:
-                    findings.offence("over_budget_attempts", f"{debit.request.request_id}: {used} by {budget.id}")
+        if sum(debit.final == "failed" for debit in on_card) >= _FEWEST:
+            for debit in on_card:
+                if budget := _spent(on_card, debit.request, debit.at, rulebook):
+                    findings.offence("over_budget_attempts", f"{debit.request.request_id} by {budget.id}")
+
+
+def _spent(on_card: list[Debit], request: Request, at: datetime, rulebook: Rulebook) -> Budget | None:
+    """The first of a card's budgets that its declines before `at` had used up."""
+    failed = [each for each in on_card if each.final == "failed" and each.final_at < at]
+    for budget in rulebook.budgets(request.network, at.date()):
+        counted = [each for each in failed if each.final_at > at - budget.window]
+        if sum(not budget.same_amount or each.request.money == request.money for each in counted) >= budget.limit:
+            return budget
+    return None

@@ -7,7 +7,7 @@ however often and by whatever plan they ask. That is what makes two plans compar
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
@@ -20,6 +20,7 @@ _HORIZON_DAYS = 45
 _DAY = timedelta(days=1)
 _ADVICE = ((1, "24"), (24, "25"), (48, "26"), (96, "27"), (144, "28"), (192, "29"), (240, "30"))
 """Mastercard's advised waits in hours (payment-rules §2.2)."""
+_LONGEST_ADVICE = 240.0
 
 Window = tuple[datetime, datetime | None]
 
@@ -29,6 +30,7 @@ class Trouble:
     """Debits from `since` on are refused, except inside `windows` (open-ended where the second is None).
 
     `until` is where the customer's next fate begins: what refused one cycle does not refuse the one after it by itself.
+    `advised`: the issuer says when to come back, as it sees the account at that moment.
     `healed_by_refresh` is about dead tokens: whether a refreshed one is good. `generation` is the token that was found
     dead first.
     """
@@ -36,7 +38,7 @@ class Trouble:
     cause: Cause
     since: datetime
     windows: tuple[Window, ...]
-    advice: str | None = None
+    advised: bool = False
     healed_by_refresh: bool = False
     generation: int | None = None
     until: datetime | None = None
@@ -50,6 +52,18 @@ class Trouble:
                 self.generation = generation
             return not (self.healed_by_refresh and generation > self.generation)
         return not any(start <= now and (end is None or now < end) for start, end in self.windows)
+
+    def advice(self, network: str | None, now: datetime) -> str | None:
+        """Mastercard's advice code on a decline at `now`."""
+        if network != "mastercard":
+            return None
+        if self.cause.network_code != "51":
+            return self.cause.network_advice
+        if not self.advised:
+            return None
+        coming = min((start for start, _ in self.windows if start > now), default=None)
+        hours = _LONGEST_ADVICE if coming is None else (coming - now) / timedelta(hours=1)
+        return next((code for floor, code in _ADVICE if floor >= hours), "30")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +79,18 @@ class Payer:
 
 def trouble(rng: Random, mix: Mix, payer: Payer, at: datetime) -> Trouble | None:
     """What refuses the first debit due at `at`; None for the many that pass."""
+    declined = rng.random() < mix.first_attempts.of(GATEWAY_KINDS[payer.gateway])
+    return refusal(rng, mix, payer, at) if declined else None
+
+
+def refusal(rng: Random, mix: Mix, payer: Payer, at: datetime, among: Sequence[Cause] | None = None) -> Trouble:
+    """What refuses a debit due at `at` that does not pass; `among` are the causes known to be possible."""
     kind = GATEWAY_KINDS[payer.gateway]
-    if rng.random() >= mix.first_attempts.of(kind):
-        return None
-    causes = [cause for cause in mix.cause if payer.gateway in cause.codes]
+    causes = [cause for cause in mix.cause if payer.gateway in cause.codes] if among is None else among
     [cause] = rng.choices(causes, [cause.share.of(kind) for cause in causes])
     found = Trouble(cause, at - timedelta(hours=rng.uniform(0, 12)), tuple(_windows(rng, mix, cause, payer, at)))
     found.healed_by_refresh = cause.heals == "refresh" and rng.random() < mix.customers.refresh_heals
-    found.advice = _advice(rng, mix, found, payer, at)
+    found.advised = payer.network == "mastercard" and rng.random() < mix.advice.share
     return found
 
 
@@ -135,15 +153,3 @@ def _paid_at(rng: Random, mix: Mix, payer: Payer, at: datetime) -> Iterator[date
             )
         if paid and (instant := schedule.local_instant(day, clock, payer.timezone)) > at:
             yield instant
-
-
-def _advice(rng: Random, mix: Mix, found: Trouble, payer: Payer, at: datetime) -> str | None:
-    if payer.network != "mastercard":
-        return None
-    if found.cause.network_code != "51":
-        return found.cause.network_advice
-    if rng.random() >= mix.advice.share:
-        return None
-    first = min((start for start, _ in found.windows), default=None)
-    hours = 240.0 if first is None else (first - at) / timedelta(hours=1)
-    return next((code for floor, code in _ADVICE if floor >= hours), "30")

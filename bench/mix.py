@@ -109,6 +109,15 @@ class Customers(_Sourced):
     refresh_heals: Share
 
 
+class Fees(_Sourced):
+    """What schemes charge, in US dollars."""
+
+    visa_offence: Share
+    mastercard_offence: Share
+    mastercard_advised: Share
+    advised_regions: tuple[str, ...]
+
+
 class Mix(BaseModel):
     """A whole mix."""
 
@@ -124,6 +133,7 @@ class Mix(BaseModel):
     outage: Outage
     advice: Advice
     customers: Customers
+    fees: Fees
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -31,7 +31,7 @@ TRAITS = {
     # Ottu charges again whenever it is asked again, and answers queries after 10 minutes, 30 apart, 3 a day.
     "ottu": Traits(
         repeat_is_safe=None,
-        settling_time=timedelta(minutes=10),
+        settling_time=timedelta(minutes=30),
         cancel_unfinished_after=None,
         authorization_life=timedelta(hours=1),
         queries=QueryLimits(timedelta(minutes=10), timedelta(minutes=30), 3),
@@ -155,8 +155,9 @@ class ModelProvider:
         if self._rng.random() < self._faults.lost:
             return _silence(), TIMEOUT
         known = self.debits.get(request_id)
-        answer = self.answer(known[-1], now) if known else ChargeAnswer(Verdict.NOT_FOUND, evidence="not_found")
-        return answer, timedelta(seconds=0.5)
+        if not known or self._not_visible_yet(known[-1], now):
+            return ChargeAnswer(Verdict.NOT_FOUND, evidence="not_found"), timedelta(seconds=0.5)
+        return self.answer(known[-1], now), timedelta(seconds=0.5)
 
     def cancel(self, request_id: str, now: datetime) -> tuple[Verdict, timedelta]:
         """Ends a debit: what is not final becomes canceled, what was taken is given back."""
@@ -228,6 +229,10 @@ class ModelProvider:
         decline = decline_of(self.gateway, request.network, debit.trouble, self._rulebook, debit.at)
         return ChargeAnswer(Verdict.DECLINED, payment_id=payment_id, decline=decline, evidence=decline.raw_code or "")
 
+    def _not_visible_yet(self, debit: Debit, now: datetime) -> bool:
+        """Before its settling time it may deny what it has."""
+        return now - debit.at < self.traits.settling_time * 0.9 and self._rng.random() < self._faults.lost
+
     def _may_ask(self, request_id: str, now: datetime) -> bool:
         """Limits are about debits it was asked for; what it never heard of it says at any time."""
         limits = self.traits.queries
@@ -256,7 +261,7 @@ def decline_of(gateway: str, network: str | None, trouble: Trouble, rulebook: Ru
         code=meaning.code,
         raw_code=raw,
         network_code=cause.network_code if network else None,
-        network_advice=trouble.advice,
+        network_advice=trouble.advice(network, now),
         message=meaning.message,
     )
 

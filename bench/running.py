@@ -106,6 +106,7 @@ def _result(run: Run, found: Findings) -> dict[str, Any]:
         "cycles": counts["cycles"],
         "must_be_zero": {name: counts[name] for name in MUST_BE_ZERO},
         "unresolved_unknowns": counts["unresolved_unknowns"],
+        "queries_refused": counts["queries_refused"],
         "crashes": counts["crashes"],
         "paid": counts["paid"],
         "declined_at_first": declined,

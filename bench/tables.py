@@ -12,7 +12,6 @@ _WORDS = {
     "over_budget_attempts": "attempts over a card's budget",
     "hard_declines_retried": "hard declines tried again",
     "books_disagree": "cycles on which the books disagree",
-    "queries_refused": "queries beyond a provider's limits",
 }
 _MOST_RULES = 12
 
@@ -44,6 +43,7 @@ def _figures(outcome: Outcome) -> list[tuple[str, str]]:
     recovery, attempts = result["recovery_rate"], result["attempts_per_cycle"]
     return [
         ("unknown in the end, a person's to find out", f"{result['unresolved_unknowns']:,}"),
+        ("queries beyond a provider's limits", f"{result['queries_refused']:,}"),
         ("paid", f"{result['paid']:,}"),
         ("declined at first", f"{result['declined_at_first']:,}"),
         ("of these collected later", "-" if recovery is None else f"{recovery:.1%}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,3 +48,16 @@ def simulate(
     else:
         Console().print(audit(outcome))
     raise typer.Exit(0 if outcome.sound else 1)
+
+
+@app.command()
+def report(
+    page: Annotated[Path, typer.Option(help="The page to write.")] = Path("docs/retry-report.md"),
+    cases: Annotated[int, typer.Option(min=100, help="Declined cycles every plan has to follow.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same page.")] = 2026,
+) -> None:
+    """Compare the shipped retry policies with what others do, on the shipped decline mix, and write it down."""
+    from bench.report import write
+
+    write(page, cases, seed)
+    typer.echo(f"{page} written")

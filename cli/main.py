@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import bench, charges, merchants, rulebook, vault
+from cli import bench, charges, merchants, replay, rulebook, vault
 from settings import Settings
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 app.add_typer(merchants.app, name="merchants")
 app.add_typer(charges.app, name="charges")
+rulebook.app.command()(replay.replay)
 app.add_typer(rulebook.app, name="rulebook")
 app.add_typer(vault.app, name="vault")
 
