@@ -16,6 +16,7 @@ from gateways import http
 from store import ids, merchants
 from store.tables import Agreement, Credential, GatewayAccount, Notification
 from tests.promises.leaks import captured_logs, histories, leaked, rows
+from tests.promises.support import types, until
 from tests.promises.webhook_receiver import a_receiver, an_endpoint
 from tests.support.house import House, Shop, agreement_body
 
@@ -54,6 +55,19 @@ async def approve(house: House, shop: Shop, clock: str) -> tuple[str, str]:
     return await shop.until_status(str(made["id"]), "active"), code
 
 
+async def change_card(shop: Shop, agreement: str) -> str:
+    """The customer gives another wallet, by a link whose token is the answer."""
+    made = await shop.call("POST", f"/v1/agreements/{agreement}/card-changes", {"initiator": "merchant"}, 201)
+    page = await shop.house.outside.post(made["url"])
+    await shop.decide(page.headers["location"], decision="approve", script=SCRIPT)
+
+    async def done() -> bool:
+        return "card_change.completed" in await types(shop, agreement)
+
+    await until(done)
+    return str(made["url"].rsplit("/", 1)[1])
+
+
 async def test_no_secret_can_be_read_after_a_whole_life(house: House, shop: Shop) -> None:
     async with a_receiver() as receiver:
         with captured_logs() as written:
@@ -62,13 +76,15 @@ async def test_no_secret_can_be_read_after_a_whole_life(house: House, shop: Shop
             agreement, code = await approve(house, shop, clock)
             secrets = {code, webhook_secret, webhook_secret.removeprefix("whsec_")} | await keys(house, shop)
             first = await tokens(house, agreement)
+            replaced = await change_card(shop, agreement)
+            first |= await tokens(house, agreement)
             await shop.advance(clock, "2027-08-01T00:00:00Z")
             second = await tokens(house, agreement)
             await shop.call("POST", f"/v1/agreements/{agreement}/revoke", {"initiator": "merchant"})
             await shop.advance(clock, "2027-08-02T00:00:00Z")
         secrets |= first | second
         assert not first & second, "both tokens were refreshed on the way"
-        assert len(secrets) == 9
+        assert len(secrets) == 11
 
         told = await shop.events(agreement)
         types = {event["type"] for event in told}
@@ -84,6 +100,11 @@ async def test_no_secret_can_be_read_after_a_whole_life(house: House, shop: Shop
     assert written.getvalue().count('"event": "request"') > 10, "the logs of the life are there"
     assert any(place.startswith(f"agreement/{agreement}") for place in places)
     assert any(place.startswith("dlv_") for place in places)
+    # Merchants are told the link, to send it on; it must be nowhere else.
+    told_to = {"API", "events", "card_changes", "idempotency_keys"}
+    links = {place for place, raw in places.items() if leaked(raw, [replaced])}
+    assert links <= told_to | {place for place in places if place.startswith("webhook ")}
+    assert {"events", "card_changes"} <= links
     found = {place: leaked(raw, secrets) for place, raw in places.items()}
     assert {place: secret for place, secret in found.items() if secret} == {}
 
