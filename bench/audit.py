@@ -16,6 +16,7 @@ from agreements.rulebook import Budget, Rulebook
 from agreements.status import AgreementStatus, ChargeStatus
 from bench.engine import Tally
 from bench.households import Promise
+from bench.mix import GATEWAY_KINDS
 from bench.model_provider import Debit, ModelProvider, Request
 from bench.records import Agreement
 
@@ -26,6 +27,13 @@ MUST_BE_ZERO = (
     "hard_declines_retried",
     "books_disagree",
 )
+NOTICED = (
+    "queries_refused",
+    "over_budget_by_declines_not_known_yet",
+    "tries_on_a_card_dead_elsewhere",
+    "tries_on_a_wallet_token_refused_before",
+)
+"""What breaks none of the promises above, and a careful reader wants to know."""
 _SOON = timedelta(minutes=5)
 _WHILE_IT_WAITED = (timedelta(0), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), timedelta(days=2))
 """A card's budget may be taken by another agreement of the merchant until it is too late to collect."""
@@ -89,7 +97,7 @@ def examine(
     findings.counts["attempts"] += len(provider.wire)
     findings.counts["queries_refused"] += provider.queries_refused
     _hard(findings, rows, provider, debits)
-    _budgets(findings, debits, rulebook)
+    _budgets(findings, rows, debits, rulebook)
     return findings
 
 
@@ -153,8 +161,10 @@ def _open(findings: Findings, agreement: Agreement) -> None:
 def _hard(findings: Findings, rows: Mapping[str, Agreement], provider: ModelProvider, debits: list[Debit]) -> None:
     """Requests after a refusal that no waiting heals, on the same token or for the same cycle.
 
-    They count from when the engine knew: an answer that got lost freezes its own cycle, not the next ones.
+    They count from when the engine knew: an answer that got lost freezes its own cycle, not the next ones. Schemes
+    forbid this for cards; a wallet's dead token may be refreshed and tried again by each cycle, which is only counted.
     """
+    wallet = GATEWAY_KINDS[provider.gateway] == "wallet"
     for debit in debits:
         never = debit.trouble.cause.never if debit.final == "failed" and debit.trouble else None
         if never is None:
@@ -164,26 +174,36 @@ def _hard(findings: Findings, rows: Mapping[str, Agreement], provider: ModelProv
         for at, request in provider.wire:
             if known_at is None or at <= known_at or request.request_id == mine.request_id:
                 continue
-            again = request.order == mine.order and request.token == mine.token
-            if request.agreement == mine.agreement and (
-                again or (never == "credential" and request.token == mine.token)
-            ):
+            same_token = request.token == mine.token and request.agreement == mine.agreement
+            if same_token and (request.order == mine.order or (never == "credential" and not wallet)):
                 findings.offence("hard_declines_retried", f"{request.request_id} after {mine.request_id}")
+            elif same_token and never == "credential":
+                findings.counts["tries_on_a_wallet_token_refused_before"] += 1
             elif never == "credential" and request.account == mine.account and request.agreement != mine.agreement:
                 findings.counts["tries_on_a_card_dead_elsewhere"] += 1
 
 
-def _budgets(findings: Findings, debits: list[Debit], rulebook: Rulebook) -> None:
-    """Counts every card's declines again. Wallets have no network, so no budget."""
+def _budgets(findings: Findings, rows: Mapping[str, Agreement], debits: list[Debit], rulebook: Rulebook) -> None:
+    """Counts every card's declines again, those the engine could not know yet apart. Wallets have no budget."""
     cards: dict[str, list[Debit]] = defaultdict(list)
     for debit in debits:
         if debit.request.network is not None:
             cards[debit.request.account].append(debit)
     for on_card in cards.values():
-        if sum(debit.final == "failed" for debit in on_card) >= _FEWEST:
-            for debit in on_card:
-                if budget := _spent(on_card, debit.request, debit.at, rulebook):
-                    findings.offence("over_budget_attempts", f"{debit.request.request_id} by {budget.id}")
+        if sum(debit.final == "failed" for debit in on_card) < _FEWEST:
+            continue
+        for debit in on_card:
+            known = [each for each in on_card if _known_before(rows, each, debit.at)]
+            if budget := _spent(known, debit.request, debit.at, rulebook):
+                findings.offence("over_budget_attempts", f"{debit.request.request_id} by {budget.id}")
+            elif _spent(on_card, debit.request, debit.at, rulebook):
+                findings.counts["over_budget_by_declines_not_known_yet"] += 1
+
+
+def _known_before(rows: Mapping[str, Agreement], debit: Debit, at: datetime) -> bool:
+    """Whether the engine had recorded a debit's outcome."""
+    known_at = rows[debit.request.agreement].attempt(debit.request.request_id)[1].finished_at
+    return known_at is not None and known_at < at
 
 
 def _spent(on_card: list[Debit], request: Request, at: datetime, rulebook: Rulebook) -> Budget | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from agreements import policies, rulebook
 from bench import mix
-from bench.audit import MUST_BE_ZERO, Findings
+from bench.audit import MUST_BE_ZERO, NOTICED, Findings
 from bench.model_provider import Faults
 from bench.simulation import Conditions, shard
 
@@ -93,7 +93,9 @@ def _one(work: tuple[Run, int, int]) -> tuple[int, int, Findings]:
         rulebook=book,
     )
     seed = sha256(f"{run.seed}/{number}".encode()).hexdigest()
-    return number, cycles, shard(seed, cycles, conditions)
+    findings = shard(seed, cycles, conditions)
+    findings.examples = [f"shard {number}: {example}" for example in findings.examples]
+    return number, cycles, findings
 
 
 def _result(run: Run, found: Findings) -> dict[str, Any]:
@@ -106,7 +108,6 @@ def _result(run: Run, found: Findings) -> dict[str, Any]:
         "cycles": counts["cycles"],
         "must_be_zero": {name: counts[name] for name in MUST_BE_ZERO},
         "unresolved_unknowns": counts["unresolved_unknowns"],
-        "queries_refused": counts["queries_refused"],
         "crashes": counts["crashes"],
         "paid": counts["paid"],
         "declined_at_first": declined,
@@ -114,7 +115,7 @@ def _result(run: Run, found: Findings) -> dict[str, Any]:
         "recovery_rate": round(counts["recovered"] / declined, 4) if declined else None,
         "attempts": counts["attempts"],
         "attempts_per_cycle": round(counts["attempts"] / counts["tried"], 4) if counts["tried"] else None,
-        "tries_on_a_card_dead_elsewhere": counts["tries_on_a_card_dead_elsewhere"],
+        "noticed": {name: counts[name] for name in NOTICED},
         "decisions": dict(sorted(found.decisions.items())),
         "steps": found.steps.total(),
         "steps_by_kind": dict(sorted(found.steps.items())),

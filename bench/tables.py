@@ -12,6 +12,10 @@ _WORDS = {
     "over_budget_attempts": "attempts over a card's budget",
     "hard_declines_retried": "hard declines tried again",
     "books_disagree": "cycles on which the books disagree",
+    "queries_refused": "queries beyond a provider's limits",
+    "over_budget_by_declines_not_known_yet": "attempts over a budget by declines not known yet",
+    "tries_on_a_card_dead_elsewhere": "tries on a card another agreement knew to be dead",
+    "tries_on_a_wallet_token_refused_before": "tries on a wallet token another cycle was refused with",
 }
 _MOST_RULES = 12
 
@@ -43,7 +47,7 @@ def _figures(outcome: Outcome) -> list[tuple[str, str]]:
     recovery, attempts = result["recovery_rate"], result["attempts_per_cycle"]
     return [
         ("unknown in the end, a person's to find out", f"{result['unresolved_unknowns']:,}"),
-        ("queries beyond a provider's limits", f"{result['queries_refused']:,}"),
+        *((_WORDS[name], f"{count:,}") for name, count in result["noticed"].items()),
         ("paid", f"{result['paid']:,}"),
         ("declined at first", f"{result['declined_at_first']:,}"),
         ("of these collected later", "-" if recovery is None else f"{recovery:.1%}"),
