@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -10,6 +11,8 @@ import pytest
 from sqlmodel import select
 
 from agreements.status import AttemptStatus
+from store import releases, standings
+from store.changes import change
 from store.tables import Authorization, Credential
 from tests.promises.support import (
     START,
@@ -78,9 +81,7 @@ async def released(shop: Shop) -> bool:
 
 async def test_a_dead_card_is_replaced_and_the_debt_collected_at_once(shop: Shop) -> None:
     clock, agreement, action = await declined(shop)
-    [first, second] = (await shop.read(agreement))["id"], action
-    assert first == agreement
-    assert second["reason"] == "account_blocked"
+    assert action["reason"] == "account_blocked"
     [charge] = [row for row in await shop.charges(agreement) if row["status"] == "action_required"]
     assert action["act_by"] == charge["act_by"]
     told = {event["type"]: event["data"] for event in await shop.events(agreement)}
@@ -141,7 +142,7 @@ async def test_nothing_is_collected_when_nothing_is_owed(shop: Shop) -> None:
 
 async def test_the_policy_starts_anew_with_the_new_credential(shop: Shop) -> None:
     """The new one has no money three times over: its own ladder is climbed from the first step."""
-    clock, agreement, action = await declined(shop, "insufficient_funds,insufficient_funds,expired_card")
+    clock, agreement, _ = await declined(shop, "insufficient_funds,insufficient_funds,expired_card")
     await shop.advance(clock, "2027-02-12T00:00:00Z")
     action = (await shop.read(agreement))["action"]
     await give(shop, action["url"], "insufficient_funds,success")
@@ -380,20 +381,65 @@ async def exchange_failed(shop: Shop, agreement: str) -> bool:
         return (await session.exec(query.where(Authorization.status == "granted"))).first() == 1
 
 
-async def test_the_provider_is_told_of_the_old_card_until_it_answers(shop: Shop) -> None:
-    """Meanwhile the new one is charged; the workflow of a revoked agreement waits for both."""
+async def in_use(shop: Shop, agreement: str) -> str:
+    """The id of the credential an agreement is charged with."""
+    return str((await agreement_row(shop.house, agreement)).credential_id)
+
+
+async def stored(shop: Shop, id_: str) -> Credential:
+    async with shop.house.database.transaction() as session:
+        return await session.get_one(Credential, id_)
+
+
+async def test_the_old_card_is_ended_at_the_provider_whose_echo_is_no_revocation(shop: Shop) -> None:
     clock = await shop.clock(START)
     agreement = await shop.agree(clock)
-    link = (await ask(shop, agreement))["url"]
-    old = (await agreement_row(shop.house, agreement)).credential_id
-    page = await follow(shop, link)
-    await shop.decide(page.headers["location"], decision="approve")
+    old = await in_use(shop, agreement)
+    await give(shop, (await ask(shop, agreement))["url"])
     await until(lambda: released(shop))
     await shop.advance(clock, "2027-01-31T00:10:00Z")
-    async with shop.house.database.transaction() as session:
-        row = await session.get_one(Credential, old)
+    row = await stored(shop, old)
     assert (row.status, row.release_at, row.refresh_at) == ("released", None, None)
-    assert (await shop.read(agreement))["status"] == "active", "the provider's echo of the release is no revocation"
+    assert (await shop.read(agreement))["status"] == "active"
+
+
+async def test_the_provider_is_told_of_the_old_card_until_it_answers(shop: Shop) -> None:
+    """The workflow of an agreement that was revoked meanwhile stays open until then."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock)
+    old = await in_use(shop, agreement)
+    page = await follow(shop, (await ask(shop, agreement))["url"])
+    await shop.decide(page.headers["location"], decision="approve")
+    await until(lambda: released(shop))
+    await shop.advance(clock, "2027-01-31T00:01:00Z")
+    async with faults(shop.house, http_500=1):
+        async with change(shop.house.database, agreement) as locked:
+            releases.retire(locked, await locked.session.get_one(Credential, old))
+        await shop.call("POST", f"/v1/agreements/{agreement}/revoke", {})
+        await shop.advance(clock, "2027-01-31T00:20:00Z")
+        row = await stored(shop, old)
+        assert (row.status, row.release_tries > 2) == ("replaced", True)
+        async with shop.house.database.transaction() as session:
+            now = datetime(2027, 1, 31, 0, 20, tzinfo=UTC)
+            assert not (await standings.read(session, await agreement_row(shop.house, agreement), now)).closed
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    await workflow_closed(shop, agreement)
+    assert (await stored(shop, old)).status == "released"
+
+
+async def test_a_token_another_agreement_is_charged_with_is_left_alone(shop: Shop) -> None:
+    """Some wallets give one token per customer, whichever agreement it is for."""
+    clock = await shop.clock(START)
+    agreement, other = await shop.agree(clock), await shop.agree(clock)
+    old = await in_use(shop, agreement)
+    async with shop.house.database.transaction() as session:
+        shared = await session.get_one(Credential, await in_use(shop, other))
+        shared.token_hash = (await stored(shop, old)).token_hash
+    await give(shop, (await ask(shop, agreement))["url"])
+    await until(lambda: has_changed(shop, agreement))
+    await shop.advance(clock, "2027-01-31T00:10:00Z")
+    assert (await stored(shop, old)).status == "kept"
+    assert [row["status"] for row in await held(shop)] == ["active", "active", "active"]
 
 
 async def test_a_refusal_of_the_provider_leaves_the_old_card(shop: Shop) -> None:
