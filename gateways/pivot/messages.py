@@ -13,6 +13,7 @@ from typing import Any
 from agreements.money import Money, exponent
 
 _CODE = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
+_WHOLE_OR_CENTS = re.compile(r"[0-9]{1,18}(\.[0-9]{1,4})?", re.ASCII)
 _SUCCESS = "00"
 
 
@@ -95,6 +96,8 @@ def money(value: object) -> Money | None:
     """
     amount = mapping(value)
     currency, written = amount.get("currency"), amount.get("value")
+    if isinstance(written, str) and not _WHOLE_OR_CENTS.fullmatch(written):
+        return None
     if not isinstance(currency, str) or isinstance(written, bool) or not isinstance(written, int | Decimal | str):
         return None
     try:

@@ -45,11 +45,11 @@ def parse(account: Account, method: str, path: str, headers: Mapping[str, str], 
     _verify(account, {name.lower(): value for name, value in headers.items()})
     try:
         message = messages.parse(body)
-        event, data = message.get("event"), messages.mapping(message.get("data"))
+        event, data = messages.text(message.get("event")) or "", messages.mapping(message.get("data"))
         if event in _PAYMENTS:
-            return _payment(str(event), data)
+            return _payment(event, data)
         if event in _REFUNDS:
-            return [_refund(str(event), data)]
+            return [_refund(event, data)]
     except Unreadable as error:
         raise BadNotification("unreadable") from error
     return []

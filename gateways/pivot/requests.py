@@ -50,15 +50,20 @@ def page(account: Account, request: AuthorizationRequest, payment: FirstPayment,
 
 
 def debit(account: Account, request: ChargeRequest) -> dict[str, Any]:
-    """The session that debits a saved token without the customer (§4 `token_never`). Raises NotSupported."""
+    """The session that debits a saved token without the customer (§4 `token_never`). Raises NotSupported.
+
+    How a wallet's token goes back is not documented (§3.11): it is sent as the note proposes, with the only words there
+    are for saying that the customer is not there.
+    """
     method = _method(request.payment_method, "NEVER")
     kind = "card" if request.payment_method == CARD else "ewallet"
+    unattended = _method(CARD, "NEVER")["paymentMethodOptions"]
     body = {
         **_session(account, request.request_id, request.amount, request.description),
         "mode": "API",
         "autoConfirm": True,
-        **method,
         "paymentMethod": {**method["paymentMethod"], kind: {"token": request.token}},
+        "paymentMethodOptions": {**unattended, **method["paymentMethodOptions"]},
         **_descriptor(request.terms),
         "metadata": {"invoice": request.order_id},
     }

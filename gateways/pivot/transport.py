@@ -166,6 +166,8 @@ async def _exchange(client: httpx.AsyncClient, request: httpx.Request) -> Reply 
         status = response.status_code
         if status >= 500 or status in _SAYS_NOTHING or 300 <= status < 400:
             return NoAnswer(f"http_{status}")
+        if status == 401:
+            return Reply(status, "credentials_invalid")  # whatever it says: the access token decides
         if response.headers.get("content-encoding", "identity") != "identity":
             return NoAnswer("encoded")  # not asked for; a compressed body could unpack to any size
         body = bytearray()

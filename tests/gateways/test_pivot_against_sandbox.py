@@ -4,267 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from itertools import count
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
 
-import httpx
 import pytest
-from fastapi import FastAPI, Request, Response
 
 from agreements.declines import DeclineCategory as Category
 from agreements.money import Money
-from gateways.http import client
-from gateways.pivot.connector import Pivot
-from gateways.pivot.notifications import ACKNOWLEDGED, parse, refusal
-from gateways.port import (
-    Account,
-    AuthorizationAnswer,
-    BadNotification,
-    Call,
-    ChargeAnswer,
-    ChargeRequest,
-    FirstPayment,
-    News,
-    NewsKind,
-    Payer,
-    RefundRequest,
-    Token,
-    Verdict,
-)
-from sandbox.pivot.app import create_app
-from tests.gateways.pivot_fixtures import AMOUNT, CALL, CALLBACK_KEY, CHARGE, CLIENT_ID, PAGE, SECRET, account
-from tests.sandbox.pivot_support import FAST
-from tests.sandbox.support import serving, until
-
-NUMBERS = count(1)
-START = datetime(2031, 1, 31, 1, tzinfo=UTC)
-
-
-@dataclass
-class World:
-    """A merchant with the connector and a callback URL, and the sandbox at `url`."""
-
-    url: str
-    callback_url: str
-    account: Account
-    pivot: Pivot
-    http: httpx.AsyncClient
-    inbox: list[News] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-
-    async def register(self, profile: str = "token_never") -> None:
-        await self.admin(
-            "clients",
-            client_id=CLIENT_ID,
-            client_secret=SECRET,
-            callback_url=self.callback_url,
-            callback_api_key=CALLBACK_KEY,
-            name="Example Store",
-            recurring_profile=profile,
-        )
-
-    async def admin(self, path: str, **body: Any) -> None:
-        (await self.http.post(f"{self.url}/_sandbox/{path}", json=body)).raise_for_status()
-
-    async def page(
-        self, amount: Money | None = AMOUNT, call: Call = CALL, payer: Payer | None = None
-    ) -> tuple[str, AuthorizationAnswer]:
-        """A page to pay on, with the request id of its payment."""
-        number = next(NUMBERS)
-        request_id = f"agr_{number}-c1-a1"
-        payer = payer or Payer(f"cus-{number}", "Sari Wijaya", f"sari{number}@example.test", None)
-        payment = FirstPayment(request_id, f"agr_{number}-c1", "Plan: café, 8月", amount)
-        request = replace(PAGE, state=f"as_{number}", payment=payment, payer=payer)
-        return request_id, await self.pivot.authorize(self.account, request, call)
-
-    async def decide(self, page: AuthorizationAnswer, decision: str = "approve", **form: str) -> httpx.Response:
-        assert page.url is not None
-        answered = await self.http.post(page.url, data={"decision": decision, **form})
-        assert answered.status_code == 303
-        return answered
-
-    async def saved(self, script: str = "success", call: Call = CALL, **form: str) -> Token:
-        """The token of a card whose debits follow `script`."""
-        _, page = await self.page(call=call)
-        await self.decide(page, script=script, **form)
-        got = await self.pivot.exchange(self.account, "CARD", page.handle or "", call)
-        assert got.token is not None, got
-        return got.token
-
-    def debit(self, token: Token, **change: Any) -> ChargeRequest:
-        """A debit with an id of its own."""
-        number = next(NUMBERS)
-        request = replace(CHARGE, request_id=f"agr_{number}-c2-a1", order_id=f"agr_{number}-c2")
-        return replace(request, token=token.access_token, token_reference=token.reference, **change)
-
-    async def inquire(self, request: ChargeRequest, call: Call = CALL) -> ChargeAnswer:
-        return await self.pivot.inquire(self.account, request.request_id, call)
-
-    async def told(self, kind: NewsKind, request_id: str) -> News:
-        def of() -> list[News]:
-            return [news for news in self.inbox if (news.kind, news.request_id) == (kind, request_id)]
-
-        await until(of)
-        return of()[-1]
-
-    async def entries(self, request_id: str) -> list[dict[str, Any]]:
-        """What the provider's own books say about an id."""
-        rows = (await self.http.get(f"{self.url}/_sandbox/ledger")).json()["data"]
-        return [row for row in rows if row["request_id"] == request_id]
+from gateways.port import Call, News, NewsKind, Payer, RefundRequest, Verdict
+from tests.gateways.pivot_fixtures import AMOUNT, CALL, PAGE
+from tests.gateways.pivot_world import NUMBERS, START, World, a_world
+from tests.sandbox.support import until
 
 
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    merchant = FastAPI()
-    sandbox = create_app(tmp_path_factory.mktemp("pivot") / "pivot.sqlite3", settings=FAST)
-    async with serving(sandbox) as url, serving(merchant) as address, client() as http:
-        it = World(url, f"{address}/notifications/pivot/gwa_1", account(url, sandbox=True), Pivot(http), http)
-
-        @merchant.post("/notifications/pivot/gwa_1")
-        async def notified(request: Request) -> Response:
-            try:
-                it.inbox += parse(it.account, "POST", request.url.path, request.headers, await request.body())
-            except BadNotification as error:
-                it.refused.append(error.code)
-                status, body = refusal(error.code)
-                return Response(body, status)
-            return Response(ACKNOWLEDGED, media_type="application/json")
-
-        await it.register()
+    async with a_world(tmp_path_factory.mktemp("pivot")) as it:
         yield it
-
-
-# The customer's own payment
-
-
-async def test_a_first_payment_saves_the_card_it_was_made_with(world: World) -> None:
-    request_id, page = await world.page()
-    waiting = await world.pivot.exchange(world.account, "CARD", page.handle or "", CALL)
-    back = await world.decide(page, card="5550000112220002", expiry="06/40")
-    got = await world.pivot.exchange(world.account, "CARD", page.handle or "", CALL)
-    news = await world.told(NewsKind.AUTHORIZATION_CODE, request_id)
-    entries = await world.entries(request_id)
-
-    assert page.verdict is Verdict.SUCCEEDED
-    assert page.expires_at is not None
-    assert timedelta(minutes=14) < page.expires_at - datetime.now(UTC) <= timedelta(minutes=15)
-    assert waiting.verdict is Verdict.PROCESSING
-    assert waiting.payment is not None
-    assert waiting.payment.verdict is Verdict.PROCESSING
-    assert back.headers["location"].startswith(f"{PAGE.return_url}?pivot=success&state=as_")
-    assert got.verdict is Verdict.SUCCEEDED
-    assert got.payment == ChargeAnswer(Verdict.SUCCEEDED, page.handle, amount=AMOUNT, evidence="PAID")
-    assert got.token is not None
-    assert got.token.reference
-    assert got.token.expires_at == datetime(2040, 7, 1, tzinfo=UTC)
-    card = got.token.card
-    assert card is not None
-    assert (card.brand, card.network, card.last4) == ("Mastercard", "mastercard", "0002")
-    assert (card.expiry_month, card.expiry_year) == (6, 2040)
-    assert card.fingerprint
-    assert (news.code, news.authorization_state) == (page.handle, f"as_{request_id.split('-')[0][4:]}")
-    assert [(e["kind"], e["status"], e["amount"]) for e in entries] == [("debit", "succeeded", 150_000_00)]
-    assert entries[0]["merchant_reference"] == request_id.removesuffix("-a1")
-
-
-async def test_asking_again_for_a_page_gives_the_same_one(world: World) -> None:
-    payment = FirstPayment("agr_same-c1-a1", "agr_same-c1", "Plan", AMOUNT)
-    request = replace(PAGE, state="as_same", payment=payment)
-    first = await world.pivot.authorize(world.account, request, CALL)
-    again = await world.pivot.authorize(world.account, request, CALL)
-
-    assert first == again
-    assert first.handle
-
-
-async def test_a_page_without_a_payment_takes_the_smallest_amount_to_be_given_back(world: World) -> None:
-    request_id, page = await world.page(amount=None)
-    await world.decide(page)
-    got = await world.pivot.exchange(world.account, "CARD", page.handle or "", CALL)
-    assert got.payment is not None
-    assert got.payment.amount == Money(currency="IDR", value=10_000_00)
-    refund = RefundRequest("rfd_verification", got.payment.payment_id or "", got.payment.amount, "", "")
-    back = await world.pivot.refund(world.account, refund, CALL)
-
-    assert back.verdict is Verdict.PROCESSING
-    assert [row["amount"] for row in await world.entries(request_id)] == [10_000_00]
-
-
-async def test_a_customer_who_does_not_let_the_card_be_saved_is_declined_with_the_payment(world: World) -> None:
-    call = Call(timedelta(seconds=5), "clk_unsaved", START)
-    _, page = await world.page(call=call)
-    await world.decide(page, save="off")
-    early = await world.pivot.exchange(world.account, "CARD", page.handle or "", call)
-    later = replace(call, now=START + timedelta(seconds=31))
-    late = await world.pivot.exchange(world.account, "CARD", page.handle or "", later)
-
-    assert early.verdict is Verdict.PROCESSING
-    assert late.verdict is Verdict.DECLINED
-    assert late.decline is not None
-    assert late.decline.code == "credential_not_saved"
-    assert late.payment is not None
-    assert (late.payment.verdict, late.payment.payment_id) == (Verdict.SUCCEEDED, page.handle)
-
-
-@pytest.mark.parametrize(
-    ("decision", "form", "category", "code"),
-    [
-        ("approve", {"card": "4440000334470010"}, Category.INSUFFICIENT_FUNDS, "insufficient_funds"),
-        ("approve", {"card": "5550000334400002"}, Category.EXPIRED_CARD, "expired_card"),
-        ("reject", {}, Category.AUTHENTICATION_REQUIRED, "canceled_by_customer"),
-    ],
-)
-async def test_a_first_payment_that_fails_leaves_no_token(
-    world: World, decision: str, form: dict[str, str], category: Category, code: str
-) -> None:
-    request_id, page = await world.page()
-    back = await world.decide(page, decision, **form)
-    got = await world.pivot.exchange(world.account, "CARD", page.handle or "", CALL)
-    by_reference = await world.pivot.inquire(world.account, request_id, CALL)
-
-    assert "pivot=failure" in back.headers["location"]
-    assert got.verdict is Verdict.DECLINED
-    assert got.token is None
-    assert got.decline is not None
-    assert (got.decline.category, got.decline.code) == (category, code)
-    assert by_reference == got.payment
-
-
-async def test_a_page_nobody_used_ends_by_itself_and_cannot_be_ended_before(world: World) -> None:
-    call = Call(timedelta(seconds=5), "clk_page", START)
-    request_id, page = await world.page(call=call)
-    refused = await world.pivot.cancel(world.account, request_id, call, page.handle)
-    end = START + timedelta(minutes=15)
-    await world.admin("clocks/clk_page/advance", to=end.isoformat())
-    later = replace(call, now=end)
-    got = await world.pivot.exchange(world.account, "CARD", page.handle or "", later)
-    ended = await world.pivot.cancel(world.account, request_id, later)
-
-    assert page.expires_at == end
-    assert refused.verdict is Verdict.PROCESSING
-    assert (got.verdict, got.evidence) == (Verdict.DECLINED, "EXPIRED")
-    assert got.payment is not None
-    assert got.payment.verdict is Verdict.CANCELED
-    assert got.decline is not None
-    assert got.decline.code == "not_confirmed"
-    assert ended.verdict is Verdict.SUCCEEDED
-
-
-async def test_a_returning_customer_pays_with_a_saved_card(world: World) -> None:
-    token = await world.saved()
-    _, page = await world.page(payer=Payer("cus-x", reference=token.reference))
-    assert page.url is not None
-    shown = (await world.http.get(page.url)).text
-    credentials = (await world.http.get(f"{world.url}/_sandbox/credentials")).json()["data"]
-    [saved] = [row["id"] for row in credentials if row["token"] == token.access_token]
-    await world.decide(page, saved=saved)
-    got = await world.pivot.exchange(world.account, "CARD", page.handle or "", CALL)
-
-    assert "ending in 0002" in shown
-    assert got.token is not None
-    assert got.token.access_token == token.access_token
 
 
 # Debits without the customer
@@ -494,18 +251,39 @@ async def test_what_never_was_cannot_be_canceled_and_a_token_is_only_forgotten(w
 # The account
 
 
-async def test_ids_travel_in_letters_and_digits_where_nothing_else_is_documented(world: World) -> None:
-    strict = replace(world.account, keys={**world.account.keys, "references": "alphanumeric"})
-    request = world.debit(await world.saved())
-    got = await world.pivot.charge(strict, request, CALL)
-    found = await world.pivot.inquire(strict, request.request_id, CALL)
-    news = await world.told(NewsKind.PAYMENT, request.request_id)
+async def test_ids_travel_in_letters_and_digits_where_pivot_takes_nothing_else(tmp_path: Path) -> None:
+    async with a_world(tmp_path, strict_references=True) as world:
+        plain = await world.page()
+        world.account = replace(world.account, keys={**world.account.keys, "references": "alphanumeric"})
+        request = world.debit(await world.saved())
+        got = await world.pivot.charge(world.account, request, CALL)
+        found = await world.inquire(request)
+        news = await world.told(NewsKind.PAYMENT, request.request_id)
+        sent = request.request_id.replace("_", "Z5f").replace("-", "Z2d")
 
-    assert got.verdict is Verdict.PROCESSING
-    assert found.verdict is Verdict.SUCCEEDED
-    assert news.payment_id == found.payment_id
-    sent = request.request_id.replace("_", "Z5f").replace("-", "Z2d")
-    assert len(await world.entries(sent)) == 1
+        assert (plain[1].verdict, plain[1].evidence) == (Verdict.DECLINED, "api_validation_error")
+        assert got.verdict is Verdict.PROCESSING
+        assert found.verdict is Verdict.SUCCEEDED
+        assert news.payment_id == found.payment_id
+        assert len(await world.entries(sent)) == 1
+
+
+async def test_a_saved_wallet_is_debited_where_pivot_confirmed_it(tmp_path: Path) -> None:
+    async with a_world(tmp_path, wallet_tokens=True) as world:
+        world.account = replace(world.account, keys={**world.account.keys, "wallet_tokens": "on"})
+        payer = Payer("cus-w", None, "wallet@example.test", None)
+        request = replace(PAGE, payment_method="SHOPEEPAY", payer=payer)
+        page = await world.pivot.authorize(world.account, request, CALL)
+        await world.decide(page, phone="08111111001", script="success,insufficient_funds")
+        got = await world.pivot.exchange(world.account, "SHOPEEPAY", page.handle or "", CALL)
+        assert got.token is not None
+        assert got.token.card is None
+        verdicts = []
+        for _ in range(2):
+            debit = world.debit(got.token, payment_method="SHOPEEPAY")
+            await world.pivot.charge(world.account, debit, CALL)
+            verdicts.append((await world.inquire(debit)).verdict)
+        assert verdicts == [Verdict.SUCCEEDED, Verdict.DECLINED]
 
 
 async def test_a_secret_pivot_does_not_know_changes_nothing(world: World) -> None:
@@ -515,19 +293,12 @@ async def test_a_secret_pivot_does_not_know_changes_nothing(world: World) -> Non
     assert (got.verdict, got.evidence) == (Verdict.UNKNOWN, "credentials_invalid")
 
 
-async def test_a_wallet_is_offered_only_where_its_token_may_be_debited(world: World) -> None:
-    payer = Payer("cus-w", None, f"wallet{next(NUMBERS)}@example.test", None)
-    request = replace(
-        PAGE, payment_method="DANA", payer=payer, payment=FirstPayment("agr_w-c1-a1", "w", "Plan", AMOUNT)
-    )
-    refused = await world.pivot.authorize(world.account, request, CALL)
-    confirmed = replace(world.account, keys={**world.account.keys, "wallet_tokens": "on"})
-    page = await world.pivot.authorize(confirmed, request, CALL)
-    await world.decide(page, phone="08111111001")
-    got = await world.pivot.exchange(confirmed, "DANA", page.handle or "", CALL)
+async def test_a_wallet_is_not_offered_where_its_token_may_not_be_debited(world: World) -> None:
+    refused = await world.pivot.authorize(world.account, replace(PAGE, payment_method="DANA"), CALL)
+    nameless = await world.pivot.authorize(world.account, replace(PAGE, payer=Payer("cus-9", "Sari")), CALL)
 
-    assert refused.verdict is Verdict.DECLINED
+    assert refused.verdict is nameless.verdict is Verdict.DECLINED
     assert refused.decline is not None
     assert refused.decline.category is Category.CONFIGURATION
-    assert got.token is not None
-    assert got.token.card is None
+    assert nameless.decline is not None
+    assert nameless.decline.code == "customer_email_missing"
