@@ -13,6 +13,7 @@ from agreements.money import Money, exponent
 from gateways.ottu import signing
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_HANDLE = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
 
 
@@ -68,6 +69,11 @@ class Message:
         value = self.text(*path, limit=64)
         return value if value and _CODE.fullmatch(value) else None
 
+    def handle(self, *path: str) -> str | None:
+        """A session's id, which becomes part of addresses."""
+        value = self.text(*path)
+        return value if value and _HANDLE.fullmatch(value) else None
+
     def param(self, name: str) -> str | None:
         """One of `pg_params`, which come as text or as objects with a `value` (gateways/ottu.md §10.1)."""
         return self.code("pg_params", name) or self.code("pg_params", name, "value")
@@ -91,7 +97,7 @@ class Message:
         return self._money(self.value(parent, "amount"), self.text(parent, "currency_code", limit=3))
 
     def _money(self, value: object, currency: str | None) -> Money | None:
-        if currency is None or isinstance(value, bool) or not _DECIMAL.fullmatch(str(value)):
+        if currency is None or not _is_decimal(value):
             return None
         try:
             minor = Decimal(str(value)).scaleb(exponent(currency))
@@ -104,7 +110,7 @@ class Message:
         amount = self.money()
         said = (self.money(name) for name in ("paid_amount", "settled_amount") if self.value(name) is not None)
         rest = self.value("remaining_amount")
-        paid_up = rest is None or re.fullmatch(r"0(\.0+)?", str(rest)) is not None
+        paid_up = rest is None or (_is_decimal(rest) and Decimal(str(rest)) == 0)
         return amount if paid_up and all(other == amount for other in said) else None
 
 
@@ -127,8 +133,16 @@ def verified(body: object, hmac_key: str) -> Message:
     """A message that Ottu signed. Raises Unreadable, signing.BadSignature."""
     if not isinstance(body, dict):
         raise Unreadable("not an object")
-    signing.verify(body, hmac_key)
+    try:
+        signing.verify(body, hmac_key)
+    except RecursionError as error:
+        raise Unreadable("too deep") from error
     return Message(body)
+
+
+def _is_decimal(value: object) -> bool:
+    plain = isinstance(value, str | int | Decimal) and not isinstance(value, bool)
+    return plain and _DECIMAL.fullmatch(str(value)) is not None
 
 
 def _refused(constant: str) -> object:

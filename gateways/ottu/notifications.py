@@ -44,12 +44,11 @@ def from_return(query: Mapping[str, str]) -> News:
     Nothing here is signed: `authorization_state` must be one we handed out, and `code`, the session's handle, the one
     that was opened for it. Raises BadNotification with `no_code`, `unreadable`.
     """
-    state, handle, reference = (query.get(name, "") for name in ("state", "session_id", "reference_number"))
-    if not handle:
+    if "session_id" not in query:
         raise BadNotification("no_code")
-    if not state or not all(len(each) <= 256 and each.isprintable() for each in (state, handle, reference)):
-        raise BadNotification("unreadable")
-    return _paid_page(state, handle, reference, None)
+    back = Message(query)
+    state, handle = _needed(back.text("state", limit=256)), _needed(back.handle("session_id"))
+    return _paid_page(state, handle, back.text("reference_number") or "", None)
 
 
 def _verified(account: Account, body: bytes) -> Message:
@@ -67,7 +66,7 @@ def _verified(account: Account, body: bytes) -> Message:
 
 
 def _payment(message: Message) -> list[News]:
-    order_no, handle = _needed(message.text("order_no")), _needed(message.text("session_id"))
+    order_no, handle = _needed(message.text("order_no")), _needed(message.handle("session_id"))
     result, state = _needed(message.result), _needed(message.state)
     reference = message.text("reference_number") or ""
     by_customer = message.text("extra", "authorization_state", limit=256)
@@ -99,7 +98,7 @@ def _operation(message: Message) -> list[News]:
     state = message.code("txn", "state") or ""
     if message.code("operation") not in (None, "refund") or state not in _OPERATIONS:
         return []
-    handle, refund_id = _needed(message.text("session_id")), _needed(message.text("txn", "session_id"))
+    handle, refund_id = _needed(message.handle("session_id")), _needed(message.handle("txn", "session_id"))
     verdict = transformers.refund_verdict(message.result, state)
     return [
         News(

@@ -64,11 +64,12 @@ def opened(answer: Answer | NoAnswer, sent: Mapping[str, Any]) -> Opened:
         evidence = ":".join(filter(None, (f"http_{answer.status}", codes.field_names(answer.body))))
         return Opened(Verdict.DECLINED, decline=codes.refused_request(answer.status, answer.body), evidence=evidence)
     session = Message(answer.body if isinstance(answer.body, dict) else {})
-    handle = session.text("session_id")
+    handle = session.handle("session_id")
     if handle is None or session.state is None:
         return Opened(Verdict.UNKNOWN, evidence="unreadable")
-    echoed = ("amount", "currency_code", "order_no", "customer_id")
-    if any(session.value(name) not in (None, sent[name]) for name in echoed):
+    echoed = ("currency_code", "order_no", "customer_id")
+    other = any(session.value(name) not in (None, sent[name]) for name in echoed)
+    if other or session.money() not in (None, Message(sent).money()):
         return Opened(Verdict.UNKNOWN, evidence="not_what_was_asked")
     if session.value("operation") == codes.AUTHORIZE_ONLY:
         return Opened(Verdict.DECLINED, handle, decline=codes.decline(codes.AUTHORIZE_ONLY), evidence="authorize")
@@ -87,7 +88,7 @@ def charged(message: Message, request: ChargeRequest) -> ChargeAnswer:
 
 def payment(message: Message) -> ChargeAnswer:
     """Reads a verified payment, answer or webhook, that is about the right session."""
-    found, session_id = verdict(message.result, message.state), message.text("session_id")
+    found, session_id = verdict(message.result, message.state), message.handle("session_id")
     evidence = f"{message.result}:{message.state}"
     if found is Verdict.SUCCEEDED:
         taken = message.taken()
@@ -141,7 +142,7 @@ def refused_debit(session: Message, request: ChargeRequest, fields: Mapping[str,
 
 def first_payment(session: Message, handle: str) -> ChargeAnswer:
     """What the customer's own payment came to. A failed try is not the end as long as the page can be paid."""
-    if session.text("session_id") not in (None, handle):
+    if session.value("session_id") not in (None, handle):
         return ChargeAnswer(Verdict.UNKNOWN, evidence="id_mismatch")
     state, amount = session.state or "missing", session.taken()
     if state == "paid" and amount is not None:
@@ -172,8 +173,8 @@ def refunded(message: Message, request: RefundRequest) -> ReversalAnswer:
     """Reads a verified answer to a refund: of the operation, or, for a repeated tracking key, its child payment."""
     txn = message.value("txn")
     child = Message(txn) if isinstance(txn, dict) else message
-    state, refund_id = child.state or "missing", child.text("session_id")
-    parent = message.text("session_id")
+    state, refund_id = child.state or "missing", child.handle("session_id")
+    parent = message.value("session_id")
     about_another = child is not message and parent not in (None, request.payment_id)
     if about_another or child.money() not in (None, request.amount):
         return ReversalAnswer(
