@@ -11,7 +11,15 @@ from temporalio.client import WorkflowHandle
 
 from activities.contract import StepInput
 from agreements.agenda import StepKind
-from agreements.standing import RecentCharge, Standing, UnfinishedAttempt, UnfinishedReversal
+from agreements.standing import (
+    Deadline,
+    DueNotice,
+    DueRelease,
+    RecentCharge,
+    Standing,
+    UnfinishedAttempt,
+    UnfinishedReversal,
+)
 from agreements.status import AgreementStatus, Stop
 from tests.support.clock import WorkflowClock
 from tests.workflows.support import Script, closed, due, running, standing
@@ -204,6 +212,55 @@ def missed_command() -> Scenario:
     return Scenario(first, [(StepKind.CHARGE, closed(newer))], look)
 
 
+def a_new_card_pays_the_debt() -> Scenario:
+    """Announced, declined for good, paid with the credential the customer gave instead; the old one is released."""
+    now = datetime.now(UTC)
+    charge = due(1, now + MONTH)
+    told = DueNotice(charge_id=charge.charge_id, cycle=1, at=charge.at - 3 * DAY)
+    first = standing(now, charges=(charge,), notices=(told,))
+    announced = changed(first, notices=())
+    deadline = Deadline(charge_id=charge.charge_id, cycle=1, at=charge.at + MONTH)
+    waits = changed(
+        announced,
+        status=AgreementStatus.ACTION_REQUIRED,
+        charges=(),
+        deadlines=(deadline,),
+        card_change_expires_at=deadline.at,
+    )
+    old = DueRelease(credential_id="crd_1", at=charge.at)
+    renewed = changed(
+        waits,
+        status=AgreementStatus.PAST_DUE,
+        deadlines=(),
+        card_change_expires_at=None,
+        charges=(charge.model_copy(update={"attempt": 2}),),
+        releases=(old,),
+    )
+    paid = changed(renewed, status=AgreementStatus.ACTIVE, charges=())
+
+    async def agree_anew(clock: WorkflowClock, handle: Handle, _: Standing) -> None:
+        await clock.advance(handle, MONTH + DAY)
+        await handle.signal(AgreementWorkflow.provider_news, "ntf_1")
+
+    steps = [
+        (StepKind.ANNOUNCE, announced),
+        (StepKind.CHARGE, waits),
+        (StepKind.CHARGE, paid),
+        (StepKind.RELEASE, closed(paid)),
+    ]
+    return Scenario(first, steps, agree_anew, after_news=renewed)
+
+
+def nobody_acts() -> Scenario:
+    """The customer's link and the charge's deadline run out."""
+    now = datetime.now(UTC)
+    deadline = Deadline(charge_id="chg_1", cycle=1, at=now + MONTH)
+    first = standing(now, deadlines=(deadline,), card_change_expires_at=now + DAY)
+    link_gone = changed(first, card_change_expires_at=None)
+    lapsed = changed(link_gone, deadlines=())
+    return Scenario(first, [(StepKind.EXPIRE_CARD_CHANGE, link_gone), (StepKind.LAPSE, closed(lapsed))])
+
+
 def test_clock() -> Scenario:
     """Its own time stands still but for ticks; one of them comes twice."""
     start = datetime(2027, 1, 31, tzinfo=UTC)
@@ -222,6 +279,7 @@ def test_clock() -> Scenario:
 SCENARIOS: dict[str, Callable[[], Scenario]] = {
     make.__name__: make
     for make in (
+        a_new_card_pays_the_debt,
         authorization,
         authorization_runs_out,
         clean_cycles,
@@ -229,6 +287,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
         expiry,
         long_history,
         missed_command,
+        nobody_acts,
         pause_and_resume,
         refresh,
         revoke_with_a_late_success,

@@ -42,7 +42,7 @@ async def test_a_recorded_history_replays(path: Path) -> None:
 
 async def test_a_history_that_went_another_way_does_not_replay() -> None:
     """Else the tests around it could not fail."""
-    (path,) = (path for path in RECORDED if path.stem == "refresh-1")
+    path = next(path for path in RECORDED if path.stem == "refresh-1")
     went_another_way = json.loads(path.read_text())
     for event in went_another_way["events"]:
         scheduled = event.get("activityTaskScheduledEventAttributes")
