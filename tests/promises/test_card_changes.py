@@ -11,7 +11,7 @@ import pytest
 from sqlmodel import select
 
 from agreements.status import AttemptStatus
-from store import releases, standings
+from store import card_changes, ids, releases, standings
 from store.changes import change
 from store.tables import Authorization, Credential
 from tests.promises.support import (
@@ -30,7 +30,6 @@ from tests.promises.support import (
 from tests.support.house import Shop
 
 DUE = "2027-01-31T01:00:00Z"
-JUST_BEFORE = "2027-01-31T00:59:30Z"
 NEXT_DAY = "2027-02-01T01:00:00Z"
 
 
@@ -200,22 +199,26 @@ async def test_a_debit_in_flight_settles_with_the_old_card_and_is_tried_again_wi
 
 
 async def test_what_was_prepared_with_the_old_card_is_sent_with_the_new(shop: Shop) -> None:
-    clock = await shop.clock(JUST_BEFORE)
+    """The swap commits between the attempt's row and the gate, and the workflow hears of it later."""
+    clock = await shop.clock(START)
     agreement = await shop.agree(clock)
-    page = await follow(shop, (await ask(shop, agreement))["url"])
+    made = await ask(shop, agreement)
     at = await unwatched(shop.house, clock, DUE)
     async with by_hand(shop.house) as hand:
 
         async def swapped() -> None:
-            await shop.decide(page.headers["location"], decision="approve")
-            await until(lambda: has_changed(shop, agreement))
+            async with change(shop.house.database, agreement, at) as locked:
+                old = await locked.session.get_one(Credential, locked.agreement.credential_id)
+                new = Credential(**old.model_dump(exclude={"id"}), id=ids.new("crd"))
+                locked.session.add(new)
+                await locked.session.flush()
+                await card_changes.swap(locked, made["id"], new)
 
         hand.after_commits.append(swapped)
         await hand.charge(await charge_step(shop.house, agreement, at))
-    await shop.advance(clock, "2027-01-31T01:30:00Z")
     [attempt] = await attempts(shop.house, agreement)
     assert attempt.status is AttemptStatus.SUCCEEDED
-    assert attempt.credential_id == (await agreement_row(shop.house, agreement)).credential_id
+    assert attempt.credential_id == await in_use(shop, agreement)
     await audited(shop, agreement)
 
 
