@@ -244,7 +244,9 @@ class BadNotification(Exception):
 
 
 class Gateway(Protocol):
-    """A provider. Every method makes exactly one HTTP call and returns within `call.timeout`."""
+    """A provider. Every method makes one HTTP call, or two of which at most one moves money, and returns within
+    `call.timeout`.
+    """
 
     name: str
     traits: Traits
