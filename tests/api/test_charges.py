@@ -71,5 +71,7 @@ async def test_payment_methods_are_filtered(shop: Shop) -> None:
     found = (await shop.get("/v1/payment-methods", region="PH", currency="PHP")).json()
     assert {"GCASH", "MAYA"} <= {method["type"] for method in found["data"]}
     assert {method["region"] for method in found["data"]} == {"PH"}
-    assert (await shop.get("/v1/payment-methods", gateway="ottu")).json()["data"] == []
+    cards = (await shop.get("/v1/payment-methods", gateway="ottu", region="KW")).json()["data"]
+    assert [method["type"] for method in cards] == ["mpgs-kwd", "cybersource-kwd", "tap-kwd"]
+    assert (await shop.get("/v1/payment-methods", gateway="nobody")).json()["data"] == []
     assert_problem(await shop.http.get("/v1/payment-methods"), 401, "unauthorized")
