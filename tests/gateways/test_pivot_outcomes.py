@@ -91,6 +91,12 @@ async def test_a_first_attempt_that_failed_does_not_hide_the_second_that_succeed
     assert (got.verdict, got.amount) == (Verdict.SUCCEEDED, AMOUNT)
 
 
+async def test_a_banks_approval_is_no_reason_for_a_decline() -> None:
+    got = await looked_up(session("CANCELLED", failed("BLOCKED_BY_FDS", "00")))
+    assert got.decline is not None
+    assert (got.decline.raw_code, got.decline.network_code) == ("BLOCKED_BY_FDS", None)
+
+
 @pytest.mark.parametrize(
     ("status", "body", "verdict", "category"),
     [
