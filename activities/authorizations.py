@@ -20,7 +20,7 @@ from store.standings import open_authorization
 from store.tables import Authorization, CardChange, Credential, Notification
 from store.vault import Vault
 
-_ASK_FOR = timedelta(hours=1)
+ASK_FOR = timedelta(hours=1)
 """How long a provider that does not answer is asked for its page before the agreement is given up."""
 
 
@@ -186,7 +186,7 @@ async def _requested(
         await lifecycle.fail_authorization(change, authorization, "failed")
     else:
         authorization.next_try_at = inquiries.next_try(authorization.tries, change.now)
-        authorization.expires_at = authorization.created_at + _ASK_FOR
+        authorization.expires_at = authorization.created_at + ASK_FOR
 
 
 def _last4(label: str | None) -> str | None:

@@ -8,7 +8,7 @@ from sqlmodel import select
 from temporalio import activity
 
 from activities import outcomes, refund_news
-from activities.authorizations import give_up, grant
+from activities.authorizations import ASK_FOR, give_up, grant
 from activities.contract import NEWS, REFUND_NEWS, NewsInput, RefundNewsInput
 from activities.workbench import Workbench
 from agreements.attempts import Verdict
@@ -91,6 +91,8 @@ class ProviderNews:
             authorization.status = "granted"
             authorization.code_notification_id = journalled.id
             authorization.next_try_at = change.now
+            # The page's time is over: from here on it is the provider who has to answer.
+            authorization.expires_at = change.now + ASK_FOR
 
     async def _token(self, change: Change, news: News) -> None:
         authorization = await self._authorization(change, news)

@@ -53,6 +53,18 @@ async def test_the_customer_declines(shop: Shop) -> None:
     assert (await shop.read(agreement))["status"] == "authorization_failed"
 
 
+async def test_a_customer_who_agreed_need_not_agree_again_because_the_provider_is_down(shop: Shop) -> None:
+    """The page's quarter of an hour ends before the code could be exchanged."""
+    clock, agreement, url = await asked(shop)
+    await shop.advance(clock, "2027-01-31T00:14:50Z")
+    async with faults(shop.house, http_500=1.0):
+        await shop.decide(url, decision="approve")
+        await shop.advance(clock, "2027-01-31T00:15:01Z")
+        assert (await shop.read(agreement))["status"] == "pending_authorization"
+    await shop.advance(clock, "2027-01-31T00:16:00Z")
+    assert (await shop.read(agreement))["status"] == "active"
+
+
 async def test_a_consent_after_the_due_instant_collects_at_once_and_keeps_the_anchor(shop: Shop) -> None:
     clock, agreement, url = await asked(shop, "2027-01-31T00:50:00Z")
     await shop.advance(clock, "2027-01-31T01:04:00Z")
