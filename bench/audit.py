@@ -7,7 +7,7 @@ terms, budgets are counted again decline by decline, and what may never be tried
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -84,13 +84,14 @@ def examine(
     for debit in debits:
         by_order[debit.request.order].append(debit)
     sent = {each.request.order for each in provider.wire}
+    unheard = [debit for agreement in rows.values() for debit in _unheard(agreement, provider)]
     for promise in promises:
         agreement = rows[promise.contract.id]
         for cycle, due in promise.due.items():
             order = f"{promise.contract.id}-c{cycle}"
             _cycle(findings, agreement, cycle, by_order.get(order, []))
             if order not in sent and not _excused(
-                agreement, promise, cycle, due, debits, down[promise.contract.id], rulebook
+                agreement, promise, cycle, due, debits, unheard, down[promise.contract.id], rulebook
             ):
                 findings.offence("missed_cycles", order)
         _open(findings, agreement)
@@ -120,12 +121,35 @@ def _cycle(findings: Findings, agreement: Agreement, cycle: int, debits: list[De
         counts["recovered"] += paid
 
 
+def _unheard(agreement: Agreement, provider: ModelProvider) -> Iterator[Debit]:
+    """Attempts of which the provider knows nothing. The engine cannot rule out that the card's network saw them, so by
+    the strict reading they use up a card's budget.
+    """
+    contract = agreement.contract
+    for charge in (*agreement.over.values(), *agreement.open.values()):
+        for attempt in charge.attempts.values():
+            if attempt.sent_at is not None and attempt.request_id not in provider.debits:
+                card = attempt.credential
+                request = Request(
+                    attempt.request_id,
+                    charge.id,
+                    contract.id,
+                    card.token,
+                    card.account,
+                    attempt.money,
+                    card.network,
+                    card.generation,
+                )
+                yield Debit(request, attempt.sent_at, attempt.sent_at, "failed")
+
+
 def _excused(
     agreement: Agreement,
     promise: Promise,
     cycle: int,
     due: datetime,
     debits: list[Debit],
+    unheard: list[Debit],
     down: list[tuple[datetime, datetime]],
     rulebook: Rulebook,
 ) -> bool:
@@ -144,7 +168,7 @@ def _excused(
     if not mine:
         return False
     last = mine[-1]
-    on_card = [debit for debit in debits if debit.request.account == last.request.account]
+    on_card = [debit for debit in [*debits, *unheard] if debit.request.account == last.request.account]
     if last.request.network is not None and any(
         _spent(on_card, last.request, due + later, rulebook) for later in _WHILE_IT_WAITED
     ):
