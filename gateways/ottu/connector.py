@@ -1,7 +1,8 @@
 """Ottu's auto-debit behind the port. Source: gateways/ottu.md.
 
-Nothing at Ottu makes a debit idempotent: a session is opened, its handle kept, and auto-debit called on it once. Some
-methods look before they ask, so they make two calls; both share the call's time.
+Nothing at Ottu makes a debit idempotent: a session is opened, its handle kept, and auto-debit called on it once. The
+customer's page is a session as well: whoever gives up on it cancels it and fetches what it came to (`exchange`), for it
+may have been paid meanwhile. Some methods look before they ask, so they make two calls; both share the call's time.
 """
 
 from __future__ import annotations

@@ -106,15 +106,12 @@ async def test_a_signature_over_altered_fields_is_wrong() -> None:
 
 async def test_both_calls_of_a_method_share_its_time() -> None:
     async def slow(request: httpx.Request) -> httpx.Response:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.5)
         return httpx.Response(200, json=RETRIEVED | {"state": "attempted"})
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(slow)) as http:
-        began = asyncio.get_running_loop().time()
-        got = await Ottu(http).inquire(account(), ORDER, Call(timedelta(seconds=0.3)), SESSION)
-        took = asyncio.get_running_loop().time() - began
+        got = await Ottu(http).inquire(account(), ORDER, Call(timedelta(seconds=0.8)), SESSION)
     assert (got.verdict, got.evidence) == (Verdict.UNKNOWN, "attempted:timeout")
-    assert took < 0.39
 
 
 @pytest.mark.parametrize(
@@ -320,11 +317,16 @@ def test_amounts_are_read_exactly_or_not_at_all(amount: object, currency: str | 
 
 # Whatever comes
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=8,
-)
+
+def _values(numbers: st.SearchStrategy[float]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.none() | st.booleans() | st.integers() | numbers | st.text(),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=8,
+    )
+
+
+JSON, FINITE = _values(st.floats()), _values(st.floats(allow_nan=False, allow_infinity=False))
 KNOWN = st.sampled_from([RETRIEVED, PAID, REFUNDED, declined("DECLINED", "51")])
 FIELDS = st.sampled_from([*PAID, "txn", "token", "pg_params", "gateway_response", "agreement", "operation", "detail"])
 
@@ -337,14 +339,10 @@ def bodies(draw: st.DrawFn) -> bytes:
         return draw(st.binary(max_size=40))
     if kind == 1:
         return json.dumps(draw(JSON)).encode()
-    body = {**draw(KNOWN), **draw(st.dictionaries(FIELDS, JSON, max_size=3))}
+    body = {**draw(KNOWN), **draw(st.dictionaries(FIELDS, FINITE, max_size=3))}
     body["state"] = draw(st.sampled_from(["created", "attempted", "paid", "authorized", "pending", "new"]))
-    text = json.dumps(body)
-    return (
-        json.dumps(signed(parsed(text.encode())), default=str).encode()
-        if kind == 3 and "N" not in text
-        else text.encode()
-    )
+    text = json.dumps(body).encode()
+    return text if kind == 2 else json.dumps(signed(parsed(text)), default=str).encode()
 
 
 @settings(max_examples=150, deadline=None)
