@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from agreements.money import Money
 
-GATEWAYS: tuple[str, ...] = ("antom", "ottu", "pivot")
+GATEWAYS: tuple[str, ...] = ("antom",)
+"""Those this release collects through: only their methods are offered. The others' connectors are being brought in."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,11 @@ METHODS: tuple[PaymentMethod, ...] = (
 )
 
 _BY_TYPE = {(entry.gateway, entry.type): entry for entry in METHODS}
+
+
+def offered() -> Iterator[PaymentMethod]:
+    """The methods a buyer can be offered today."""
+    return (entry for entry in METHODS if entry.gateway in GATEWAYS)
 
 
 def method(gateway: str, payment_method: str) -> PaymentMethod | None:

@@ -35,7 +35,7 @@ async def list_(
     """All that match, in one page."""
     found = [
         PaymentMethodView.model_validate(method, from_attributes=True)
-        for method in catalog.METHODS
+        for method in catalog.offered()
         if region in (None, method.region) and gateway in (None, method.gateway) and currency in (None, method.currency)
     ]
     return ListView(data=found, has_more=False, next_cursor=None)

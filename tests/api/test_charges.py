@@ -71,7 +71,6 @@ async def test_payment_methods_are_filtered(shop: Shop) -> None:
     found = (await shop.get("/v1/payment-methods", region="PH", currency="PHP")).json()
     assert {"GCASH", "MAYA"} <= {method["type"] for method in found["data"]}
     assert {method["region"] for method in found["data"]} == {"PH"}
-    cards = (await shop.get("/v1/payment-methods", gateway="ottu", region="KW")).json()["data"]
-    assert [method["type"] for method in cards] == ["mpgs-kwd", "cybersource-kwd", "tap-kwd"]
-    assert (await shop.get("/v1/payment-methods", gateway="nobody")).json()["data"] == []
+    for not_collected_through in ("ottu", "nobody"):
+        assert (await shop.get("/v1/payment-methods", gateway=not_collected_through)).json()["data"] == []
     assert_problem(await shop.http.get("/v1/payment-methods"), 401, "unauthorized")
