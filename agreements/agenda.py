@@ -104,7 +104,8 @@ def _found_out_and_given_back(standing: Standing) -> Iterator[Step]:
 
 def _collecting(standing: Standing) -> Iterator[Step]:
     for charge in standing.charges:
-        because = f" ({charge.rule})" if charge.rule else ""
+        left = "" if charge.budget_left is None else f", {charge.budget_left} left"
+        because = f" ({charge.rule}{left})" if charge.rule else ""
         yield Step(
             kind=StepKind.CHARGE,
             due_at=charge.at,

@@ -173,11 +173,14 @@ class PolicyRefused(Exception):
         self.rule = rule
 
 
-def resolve(policy: str | dict[str, Any], rulebook: Rulebook, on: date) -> RetryPolicy:
+def resolve(policy: str | dict[str, Any], rulebook: Rulebook, on: date, *, accepted: bool = False) -> RetryPolicy:
     """The policy a merchant named, or the one they wrote: `base` (a name, else `standard`) and what differs from it.
 
     `on` is the day of the decision. Raises PolicyRefused for what is malformed or unknown, and for what would break a
     card scheme's rule whatever the card. Wallets are held to the same: an agreement may change to a card later.
+
+    A policy `accepted` before is not measured again: rules become stricter under agreements that run, and each
+    decision keeps to the budgets of its day anyway.
     """
     if isinstance(policy, str):
         return _named(policy, "", rulebook, on)
@@ -201,7 +204,8 @@ def resolve(policy: str | dict[str, Any], rulebook: Rulebook, on: date) -> Retry
         found = max(error.errors(), key=lambda each: len(each["loc"]))
         detail = found["msg"].removeprefix("Value error, ")
         raise PolicyRefused(_pointer(found["loc"], {**own, "ladders": ladders}), detail) from None
-    if found_breach := breach(resolved, rulebook.bounds(on), rulebook.every_budget(on)):
+    found_breach = None if accepted else breach(resolved, rulebook.bounds(on), rulebook.every_budget(on))
+    if found_breach:
         raise found_breach
     return resolved
 

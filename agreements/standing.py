@@ -32,7 +32,7 @@ class Identity(_Frozen):
 class DueCharge(_Frozen):
     """A charge to be tried at `at`; `attempt` is the number that try gets, or got before it was interrupted.
 
-    `rule` is what chose the instant, where that was a decision.
+    `rule` is what chose the instant, where that was a decision, and `budget_left` how many tries it left.
     """
 
     charge_id: str
@@ -41,6 +41,7 @@ class DueCharge(_Frozen):
     amount: str
     at: datetime
     rule: str = ""
+    budget_left: int | None = None
 
 
 class UnfinishedAttempt(_Frozen):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -117,10 +118,11 @@ def decision(row: DecisionRecord) -> DecisionView:
     )
 
 
-def timeline_entry(row: Event | DecisionRecord) -> TimelineEntry:
-    """An event without its copy of the agreement, or a decision."""
+def timeline_entry(row: Event | DecisionRecord, cycles: Mapping[str, int | None]) -> TimelineEntry:
+    """An event without its copy of the agreement, or a decision. `cycles` are those of the decisions' charges."""
     if isinstance(row, DecisionRecord):
-        return TimelineEntry(kind="decision", at=row.at, charge=row.charge_id, decision=decision(row))
+        cycle = cycles.get(row.charge_id) if row.charge_id else None
+        return TimelineEntry(kind="decision", at=row.at, charge=row.charge_id, cycle=cycle, decision=decision(row))
     charge = row.data.get("charge") or {}
     return TimelineEntry(
         kind="event",

@@ -160,7 +160,7 @@ async def _check_cap(change: Change) -> None:
 
 def _policy(change: Change, wanted: Wanted) -> list[Changed]:
     agreement, policy = change.agreement, wanted.retry_policy
-    before = agreement.own_policy or agreement.retry_policy
+    before = agreement.chosen_policy
     if policy is None or policy == before:
         return []
     agreement.retry_policy = policy if isinstance(policy, str) else OWN_POLICY

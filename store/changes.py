@@ -63,8 +63,8 @@ class Change:
     @cached_property
     def policy(self) -> RetryPolicy:
         """How its charges are tried again: by name, or its own."""
-        chosen = self.agreement.own_policy or self.agreement.retry_policy
-        return resolve(chosen, rulebook.current(), schedule.today(self.terms.timezone, self.now))
+        today = schedule.today(self.terms.timezone, self.now)
+        return resolve(self.agreement.chosen_policy, rulebook.current(), today, accepted=True)
 
     def amend(self, terms: Terms) -> None:
         """Other terms, from here on."""

@@ -108,6 +108,7 @@ async def _due(session: AsyncSession, agreement_id: str, now: datetime) -> tuple
             amount=_amount(charge),
             at=charge.next_attempt_at,
             rule=decision["rule"] if decision else "",
+            budget_left=decision.get("budget_left") if decision else None,
         )
         for charge, decision in rows
         if charge.next_attempt_at is not None and charge.id not in ahead[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store.pages import BadCursor, Page, cut, place
-from store.tables import DecisionRecord, Event
+from store.tables import Charge, DecisionRecord, Event
 
 Entry = Event | DecisionRecord
 
@@ -27,6 +28,15 @@ async def read(session: AsyncSession, agreement_id: str, *, limit: int, after: s
     ]
     found.sort(key=_key)
     return cut(found[: limit + 1], limit, lambda entry: (str(_key(entry)[0]), str(_key(entry)[1]), _key(entry)[2]))
+
+
+async def cycles(session: AsyncSession, entries: Sequence[Entry]) -> dict[str, int | None]:
+    """The cycles of the charges that decisions are about, by the charges' ids; an event carries its own."""
+    charges = {entry.charge_id for entry in entries if isinstance(entry, DecisionRecord) and entry.charge_id}
+    if not charges:
+        return {}
+    found = await session.exec(select(Charge.id, Charge.cycle).where(col(Charge.id).in_(charges)))
+    return {charge: cycle for charge, cycle in found}
 
 
 def _next(query: Any, table: Any, key: Any, last: tuple[datetime, datetime, str] | None, limit: int) -> Any:

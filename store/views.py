@@ -46,7 +46,7 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
         payment_method=PaymentMethod(type=row.payment_method),
         customer=Customer.model_validate(row.customer),
         terms=terms,
-        retry_policy=row.own_policy or row.retry_policy,
+        retry_policy=row.chosen_policy,
         notice=Wish.model_validate(row.notice) if row.notice else None,
         return_url=row.return_url,
         test_clock=row.test_clock_id,
@@ -210,7 +210,8 @@ def card_change(row: CardChange) -> CardChangeView:
 
 
 async def _current_cycle(session: AsyncSession, row: Agreement, now: datetime) -> int:
-    query = select(func.max(Charge.cycle)).where(Charge.agreement_id == row.id, Charge.due_at <= now)
+    """No cycle falls due once the agreement has ended."""
+    query = select(func.max(Charge.cycle)).where(Charge.agreement_id == row.id, Charge.due_at <= (row.ended_at or now))
     return (await session.exec(query)).one() or 0
 
 

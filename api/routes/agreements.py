@@ -154,7 +154,8 @@ async def history(
     async with inside.database.transaction() as session:
         agreement = await _found(session, caller, agreement_id)
         found = await timeline.read(session, agreement.id, limit=limit, after=cursor)
-    return shown.page(found, [shown.timeline_entry(row) for row in found.rows])
+        cycles = await timeline.cycles(session, found.rows)
+    return shown.page(found, [shown.timeline_entry(row, cycles) for row in found.rows])
 
 
 def _scheduled(cycle: PlannedCycle, row: Charge | None, usual: Money | None) -> ScheduledCycle:

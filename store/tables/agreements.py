@@ -64,6 +64,11 @@ class Agreement(SQLModel, table=True):
     """In real time; `created_at` is in the agreement's own."""
     created_at: datetime = instant()
 
+    @property
+    def chosen_policy(self) -> str | dict[str, Any]:
+        """The retry policy as the merchant gave it: a name, or one of its own, which may differ in nothing (`{}`)."""
+        return self.retry_policy if self.own_policy is None else self.own_policy
+
 
 class Authorization(SQLModel, table=True):
     """One request for the customer's consent. Found by the keyed hash of its unguessable state."""

@@ -1,6 +1,7 @@
 """Retry policies: what a merchant may write, and that nothing they may write breaks a card scheme's rule."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -168,6 +169,14 @@ class TestOwn:
 
     def test_without_a_base_it_is_standard(self) -> None:
         assert resolve({}, BOOK, DAY).ladders == resolve("standard", BOOK, DAY).ladders
+
+    def test_an_accepted_one_is_followed_when_rules_have_become_stricter(self) -> None:
+        own = {"max_attempts": 7}
+        budgets = tuple(rule.model_copy(update={"limit": 2}) for rule in BOOK.budget_rules)
+        stricter = replace(BOOK, budget_rules=budgets)
+        with pytest.raises(PolicyRefused):
+            resolve(own, stricter, DAY)
+        assert resolve(own, stricter, DAY, accepted=True).max_attempts == 7
 
     def test_a_ladder_replaces_the_bases_of_its_category_only(self) -> None:
         own = resolve({"ladders": {"do_not_honor": {"steps": [{"wait_hours": 30}]}}}, BOOK, DAY)

@@ -42,6 +42,24 @@ async def test_the_policy_says_what_follows_the_last_decline(
     await audited(shop, agreement)
 
 
+async def test_no_cycle_falls_due_after_the_end(shop: Shop) -> None:
+    clock, agreement = await given_up(shop, "revoke")
+    await shop.advance(clock, "2027-03-05T00:00:00Z")
+    found = await shop.read(agreement)
+    assert (found["status"], found["current_cycle"]) == ("revoked", 1)
+
+
+async def test_a_policy_that_differs_in_nothing_is_the_standard_one(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, "insufficient_funds,success", retry_policy={})
+    await shop.advance(clock, AFTER_CYCLE_1)
+    assert (await shop.read(agreement))["retry_policy"] == {}
+    assert [row["status"] for row in await shop.ledger(agreement)] == ["failed", "succeeded"]
+    told = (await shop.call("GET", f"/v1/agreements/{agreement}/timeline"))["data"]
+    [decided] = [entry for entry in told if entry["kind"] == "decision"]
+    assert (decided["cycle"], decided["decision"]["rule"]) == (1, "insufficient_funds_ladder")
+
+
 async def test_an_unpaid_amount_is_carried_into_the_next_cycle(shop: Shop) -> None:
     clock, agreement = await given_up(shop, "carry", **VARIABLE)
     first = await charge_row(shop.house, agreement)
