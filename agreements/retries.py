@@ -218,7 +218,8 @@ def _climb(
         return _Found(*_FINAL[category])
     if step > len(ladder.steps):
         return _Found(Action.GIVE_UP, "ladder_used_up")
-    at, rule = ladder.at(step, now, case.plan.terms, _pay_days(case, policy, rulebook), case.next_due_at), ladder.rule
+    at = ladder.at(step, now, case.plan.terms, _pay_days(case, policy, rulebook), _too_late(case, policy))
+    rule = ladder.rule
     for floor in floors:
         if at < now + floor.wait:
             at, rule = now + floor.wait, floor.rule
@@ -235,6 +236,16 @@ def _pay_days(case: Case, policy: RetryPolicy, rulebook: Rulebook) -> tuple[PayD
     if isinstance(policy.pay_days, tuple):
         return policy.pay_days
     return rulebook.paydays(case.region) if policy.pay_days else ()
+
+
+def _too_late(case: Case, policy: RetryPolicy) -> datetime:
+    """Where the bounds begin to forbid an attempt: no pay-day from there on is waited for."""
+    ends = (
+        case.next_due_at,
+        schedule.ends_at(case.plan.terms),
+        case.window_start + policy.window + timedelta.resolution,
+    )
+    return min(end for end in ends if end is not None)
 
 
 def _bounded(case: Case, policy: RetryPolicy, planned: _Found) -> _Found:

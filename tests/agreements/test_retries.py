@@ -141,6 +141,25 @@ def test_an_empty_account_is_tried_when_pay_comes() -> None:
     assert decision.at == datetime(2027, 2, 15, 1, 0, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"next_due_at": datetime(2027, 2, 15, 1, 0, tzinfo=UTC)},
+        {"terms": monthly(expiry_date="2027-02-14")},
+        {"window_start": datetime(2027, 2, 1, 0, 59, tzinfo=UTC)},
+    ],
+    ids=["the next cycle", "the end of the terms", "the policy's window"],
+)
+def test_a_pay_day_out_of_bounds_is_not_waited_for(bound: dict[str, Any]) -> None:
+    """The 15th could be waited for, but is too late: better tried before it than given up."""
+    ladders = {"insufficient_funds": {"steps": [{"earliest_hours": 72, "latest_hours": 240}]}}
+    policy = resolve({"ladders": ladders, "pay_days": [15], "window_days": 14}, BOOK, date(2027, 1, 1))
+    inside = case(Category.INSUFFICIENT_FUNDS)
+    assert decide(inside, policy, BOOK, NOW).at == datetime(2027, 2, 15, 1, 0, tzinfo=UTC)
+    decision = decide(case(Category.INSUFFICIENT_FUNDS, **bound), policy, BOOK, NOW)
+    assert (decision.action, decision.at) == (Action.RETRY, NOW + timedelta(hours=72))
+
+
 def test_an_outage_of_the_issuer_uses_up_no_step_of_another_ladder() -> None:
     down = Category.ISSUER_UNAVAILABLE
     assert decided(Category.DO_NOT_HONOR, down, down, down).at == NOW + timedelta(days=1)
@@ -187,7 +206,7 @@ def test_what_no_waiting_heals(category: Category, action: Action, rule: str) ->
 
 
 def test_the_customer_has_the_policys_days_to_act() -> None:
-    assert decided(Category.EXPIRED_CARD).act_by == NOW + timedelta(days=14)
+    assert decided(Category.EXPIRED_CARD).act_by == NOW + timedelta(days=30)
 
 
 class TestSchemes:
