@@ -109,7 +109,8 @@ async def _declined(change: Change, charge: Charge, attempt: Attempt, links: Lin
         region=change.agreement.customer.get("region"),
     )
     decision = retries.decide(case, policy, book, change.now)
-    if decision.action is Action.RETRY and decline.category is DeclineCategory.INVALID_CREDENTIAL:
+    refused_token = case.refreshable and decline.category is DeclineCategory.INVALID_CREDENTIAL
+    if refused_token and decision.action in (Action.RETRY, Action.GIVE_UP):
         credential.refresh_at = change.now
     aftermath = collection.follow(change, charge, attempt, decline, decision, policy.at_end)
     if charge.status is ChargeStatus.ACTION_REQUIRED:

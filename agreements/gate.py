@@ -49,6 +49,7 @@ def clear(
     means: Means,
     last_success: datetime | None,
     debit_from: datetime | None,
+    dead_card: str | None,
     policy: RetryPolicy,
     rulebook_version: str,
     made: int = 0,
@@ -57,6 +58,7 @@ def clear(
 
     `made` counts the other charges on demand that `total_cycles` counts, for a charge that is itself on demand.
     `debit_from` is the earliest instant the rules on notices allow, None while the proof they ask for is missing.
+    `dead_card` is why the card may never be tried again, as another agreement of the merchant has learned.
     """
     untried = charge.attempts_made == 0 and not charge.catch_up
     if untried and enforcement.too_late(plan.terms, charge.due_at, book.now):
@@ -69,6 +71,7 @@ def clear(
     if debit_from > book.now:
         charge.next_attempt_at = debit_from
         return Clearance.LATER
+    book.agreement.action_required = book.agreement.action_required or dead_card
     if book.agreement.action_required:
         wait_for_customer(book, charge, book.agreement.action_required, policy)
         return Clearance.LATER
@@ -96,11 +99,13 @@ def may_send(
     *,
     plan: Plan,
     spent: Sequence[Spent],
+    dead_card: str | None,
+    policy: RetryPolicy,
     limits: QueryLimits,
     rulebook_version: str,
     made: int = 0,
 ) -> Clearance:
-    """The gate: with stop, terms, caps and budgets as they are now (design promise 4). `made` as for `clear`.
+    """The gate: with stop, terms, caps and budgets as they are now (design promise 4). Parameters as for `clear`.
 
     It is passed before the first call and before every repeat. A repeat that may not be sent leaves the attempt as it
     is: somebody else may have ended it, and what was sent before is still to be found out.
@@ -118,6 +123,11 @@ def may_send(
             attempt.status, attempt.finished_at = AttemptStatus.CANCELED, book.now
             refuse(book, charge, reason, rulebook_version)
         return Clearance.REFUSED
+    if dead_card:
+        # The attempt stays prepared: it goes out with the card that replaces this one.
+        book.agreement.action_required = dead_card
+        wait_for_customer(book, charge, dead_card, policy)
+        return Clearance.LATER
     if full := used_up(spent):
         return _postpone(book, charge, attempt, plan, full, rulebook_version)
     attempt.status = AttemptStatus.SENT

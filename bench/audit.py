@@ -30,7 +30,6 @@ MUST_BE_ZERO = (
 NOTICED = (
     "queries_refused",
     "over_budget_by_declines_not_known_yet",
-    "tries_on_a_card_dead_elsewhere",
     "tries_on_a_wallet_token_refused_before",
 )
 """What breaks none of the promises above, and a careful reader wants to know."""
@@ -163,7 +162,9 @@ def _excused(
     limit = schedule.catch_up_limit(promise.contract.plan.terms)
     if any(start <= due + _SOON and end > due + min(limit, _SOON) for start, end in down):
         return True
-    # Its card had used up its budget, or was dead and no new one had come.
+    if any(_killed(debit, agreement) and debit.at <= due + limit for debit in debits):
+        return True
+    # Its card had used up its budget, or its token was dead.
     mine = [debit for debit in debits if debit.request.agreement == promise.contract.id and debit.at <= due]
     if not mine:
         return False
@@ -177,34 +178,44 @@ def _excused(
     return cause is not None and (cause.never == "credential" or cause.heals == "refresh")
 
 
+def _killed(debit: Debit, agreement: Agreement) -> bool:
+    """Whether a decline, of whichever agreement, ended the card this agreement was debited with: it waits for another.
+
+    A new card's name begins with the old one's.
+    """
+    dead = debit.final == "failed" and debit.trouble is not None and debit.trouble.cause.never == "credential"
+    return dead and agreement.credential.account.startswith(debit.request.account)
+
+
 def _open(findings: Findings, agreement: Agreement) -> None:
     attempts = [attempt for charge in agreement.open.values() for attempt in charge.attempts.values()]
     findings.counts["unresolved_unknowns"] += sum(attempt.status.open for attempt in attempts)
 
 
 def _hard(findings: Findings, rows: Mapping[str, Agreement], provider: ModelProvider, debits: list[Debit]) -> None:
-    """Requests after a refusal that no waiting heals, on the same token or for the same cycle.
+    """Requests after a refusal that no waiting heals, on the same card or for the same cycle.
 
     They count from when the engine knew: an answer that got lost freezes its own cycle, not the next ones. Schemes
     forbid this for cards; a wallet's dead token may be refreshed and tried again by each cycle, which is only counted.
     """
     wallet = GATEWAY_KINDS[provider.gateway] == "wallet"
     for debit in debits:
-        never = debit.trouble.cause.never if debit.final == "failed" and debit.trouble else None
-        if never is None:
+        if debit.final != "failed" or debit.trouble is None or debit.trouble.cause.never is None:
             continue
+        never = debit.trouble.cause.never
         mine = debit.request
         known_at = rows[mine.agreement].attempt(mine.request_id)[1].finished_at
         for at, request in provider.wire:
             if known_at is None or at <= known_at or request.request_id == mine.request_id:
                 continue
             same_token = request.token == mine.token and request.agreement == mine.agreement
-            if same_token and (request.order == mine.order or (never == "credential" and not wallet)):
+            same_card = request.account == mine.account and not wallet and debit.trouble.cause.heals == "new_card"
+            same_cycle = same_token and request.order == mine.order
+            withdrawn = same_token and never == "credential" and not wallet
+            if same_cycle or same_card or withdrawn:
                 findings.offence("hard_declines_retried", f"{request.request_id} after {mine.request_id}")
             elif same_token and never == "credential":
                 findings.counts["tries_on_a_wallet_token_refused_before"] += 1
-            elif never == "credential" and request.account == mine.account and request.agreement != mine.agreement:
-                findings.counts["tries_on_a_card_dead_elsewhere"] += 1
 
 
 def _budgets(findings: Findings, rows: Mapping[str, Agreement], debits: list[Debit], rulebook: Rulebook) -> None:

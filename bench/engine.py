@@ -27,8 +27,9 @@ from agreements.rulebook import Budget, Rulebook
 from agreements.status import AgreementStatus, AttemptStatus, ChargeStatus, Stop
 from bench import lifecycle
 from bench.lifecycle import Change
+from bench.mix import GATEWAY_KINDS
 from bench.model_provider import ModelProvider, Request
-from bench.records import Agreement, Attempt, Charge, Reversal
+from bench.records import Agreement, Attempt, Charge, Credential, Reversal
 
 _FAILURES = (Finding.FAIL, Finding.CANCEL)
 _TOKEN_LIFE = timedelta(days=365)
@@ -67,6 +68,8 @@ class Engine:
         self._tally = tally
         self._pass_time = pass_time
         self._declines: dict[str, list[Declined]] = {}
+        self._in_flight: dict[str, dict[str, Attempt]] = {}
+        self._dead: dict[str, str] = {}
         self._budgets: dict[tuple[str, date], tuple[Budget, ...]] = {}
 
     @contextmanager
@@ -215,6 +218,7 @@ class Engine:
             means=Means(credential.token_expires_at, credential.refresh_at),
             last_success=agreement.last_success,
             debit_from=charge.due_at,
+            dead_card=self._dead.get(self._card(agreement.contract.merchant, credential)),
             policy=agreement.contract.policy,
             rulebook_version=self._rulebook.version,
         )
@@ -235,9 +239,13 @@ class Engine:
             spent=self._spent(
                 contract.merchant, attempt.credential.account, attempt.credential.network, attempt.money, change.now
             ),
+            dead_card=self._dead.get(self._card(contract.merchant, attempt.credential)),
+            policy=contract.policy,
             limits=self._provider.traits.queries,
             rulebook_version=self._rulebook.version,
         )
+        if clearance is Clearance.GO:
+            change.sent.append(attempt)
         if clearance is Clearance.REFUSED:
             self._complete(change)
         if clearance is not Clearance.GO:
@@ -270,6 +278,7 @@ class Engine:
         )
         if finding in (Finding.NOTHING, Finding.LOOK_AGAIN):
             return
+        change.settled.append(attempt)
         if finding is Finding.REVERSE:
             agreement.reversals.append(Reversal(name, change.now))
         elif finding is Finding.COLLECT:
@@ -306,8 +315,11 @@ class Engine:
             region=contract.payer.region,
         )
         decision = retries.decide(case, contract.policy, self._rulebook, now)
-        if decision.action is Action.RETRY and decline.category is DeclineCategory.INVALID_CREDENTIAL:
+        refused_token = case.refreshable and decline.category is DeclineCategory.INVALID_CREDENTIAL
+        if refused_token and decision.action in (Action.RETRY, Action.GIVE_UP):
             agreement.credential.refresh_at = now
+        if decision.action is Action.NEEDS_NEW_CARD and GATEWAY_KINDS[contract.gateway] == "card":
+            change.dead.append((attempt, decline.code))
         aftermath = collection.follow(change, charge, attempt, decline, decision, contract.policy.at_end)
         if decision.action is Action.REVOKE:
             lifecycle.revoke(change)
@@ -350,14 +362,31 @@ class Engine:
             known = self._budgets[network, on] = self._rulebook.budgets(network, on)
         declines = [*self._declines.get(f"{merchant} {account}", ())]
         declines += [Declined(each.finished_at or now, each.money) for each in uncommitted or ()]
+        ended = {each.request_id for each in uncommitted or ()}
+        declines += [
+            Declined(each.sent_at or now, each.money)
+            for name, each in self._in_flight.get(f"{merchant} {account}", {}).items()
+            if name not in ended
+        ]
         return budgets.spent(known, declines, money, now)
+
+    @staticmethod
+    def _card(merchant: str, credential: Credential) -> str:
+        return f"{merchant} {credential.account}"
 
     def _commit(self, change: Change) -> None:
         agreement = change.agreement
         agreement.version += 1
         self._tally.decisions.update(change.decisions)
+        merchant = agreement.contract.merchant
+        for attempt in change.sent:
+            self._in_flight.setdefault(self._card(merchant, attempt.credential), {})[attempt.request_id] = attempt
+        for attempt in change.settled:
+            self._in_flight.get(self._card(merchant, attempt.credential), {}).pop(attempt.request_id, None)
+        for attempt, code in change.dead:
+            self._dead[self._card(merchant, attempt.credential)] = code
         for attempt in change.declined:
-            key = f"{agreement.contract.merchant} {attempt.credential.account}"
+            key = self._card(merchant, attempt.credential)
             self._declines.setdefault(key, []).append(Declined(attempt.finished_at or change.now, attempt.money))
         for cycle in [cycle for cycle, charge in agreement.open.items() if charge.over]:
             agreement.over[cycle] = agreement.open.pop(cycle)

@@ -14,13 +14,16 @@ from bench.records import Agreement, Attempt
 class Change:
     """One transaction on one agreement: `records.Book`."""
 
-    __slots__ = ("agreement", "decisions", "declined", "now")
+    __slots__ = ("agreement", "dead", "decisions", "declined", "now", "sent", "settled")
 
     def __init__(self, agreement: Agreement, now: datetime) -> None:
         self.agreement = agreement
         self.now = now
         self.decisions: list[str] = []
+        self.sent: list[Attempt] = []
+        self.settled: list[Attempt] = []
         self.declined: list[Attempt] = []
+        self.dead: list[tuple[Attempt, str]] = []
 
     def event(self, type_: str, charge: Any = None, **details: Any) -> None:
         """Merchants are not simulated; why a charge ended is kept for the audit."""

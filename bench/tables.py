@@ -14,7 +14,6 @@ _WORDS = {
     "books_disagree": "cycles on which the books disagree",
     "queries_refused": "queries beyond a provider's limits",
     "over_budget_by_declines_not_known_yet": "attempts over a budget by declines not known yet",
-    "tries_on_a_card_dead_elsewhere": "tries on a card another agreement knew to be dead",
     "tries_on_a_wallet_token_refused_before": "tries on a wallet token another cycle was refused with",
 }
 _MOST_RULES = 12

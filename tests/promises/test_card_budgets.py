@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from agreements import rulebook
 from agreements.status import AttemptStatus
@@ -22,11 +23,14 @@ async def on_a_card(house: House, agreement: str) -> None:
         credential.network, credential.fingerprint = "mastercard", CARD
 
 
-async def declined_before(house: House, agreement: str, count: int, at: datetime) -> None:
-    """Declines the card has seen at this merchant, at one instant."""
+async def declined_before(
+    house: House, agreement: str, count: int, at: datetime, first: int = 101, **outcome: Any
+) -> None:
+    """Declines the card has seen at this merchant, at one instant; attempts in flight with another status."""
+    ends: dict[str, Any] = {"status": AttemptStatus.FAILED, "finished_at": at} | outcome
     charge = await charge_row(house, agreement)
     async with house.database.transaction() as session:
-        for number in range(101, 101 + count):
+        for number in range(first, first + count):
             session.add(
                 Attempt(
                     id=ids.new("att"),
@@ -34,7 +38,6 @@ async def declined_before(house: House, agreement: str, count: int, at: datetime
                     charge_id=charge.id,
                     number=number,
                     gateway_request_id=f"{charge.id}-{number}",
-                    status=AttemptStatus.FAILED,
                     currency="PHP",
                     amount=100,
                     credential_id="",
@@ -42,7 +45,7 @@ async def declined_before(house: House, agreement: str, count: int, at: datetime
                     fingerprint=CARD,
                     prepared_at=at,
                     sent_at=at,
-                    finished_at=at,
+                    **ends,
                 )
             )
 
@@ -81,3 +84,35 @@ async def test_one_decline_less_and_it_does_not_wait(shop: Shop) -> None:
     await declined_before(shop.house, spender, a_day.limit - 1, DUE - timedelta(minutes=30))
     await shop.advance(clock, (DUE + timedelta(hours=1)).isoformat())
     assert [row["status"] for row in await shop.ledger(waiter)] == ["succeeded"]
+
+
+async def test_what_is_in_flight_may_yet_be_declined_and_counts(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    spender, waiter = await shop.agree(clock), await shop.agree(clock)
+    for agreement in (spender, waiter):
+        await on_a_card(shop.house, agreement)
+    await shop.call("POST", f"/v1/agreements/{spender}/pause", {})
+    a_day = min(rulebook.current().budgets("mastercard", DUE.date()), key=lambda budget: budget.window)
+    sent_at = DUE - timedelta(minutes=30)
+    await declined_before(shop.house, spender, a_day.limit - 1, sent_at)
+    in_flight: dict[str, Any] = {"status": AttemptStatus.UNKNOWN, "finished_at": None}
+    await declined_before(shop.house, spender, 1, sent_at, first=201, **in_flight)
+    await shop.advance(clock, (DUE + timedelta(hours=1)).isoformat())
+    assert await shop.ledger(waiter) == []
+
+
+async def test_a_card_that_is_dead_for_one_agreement_is_dead_for_the_merchant(shop: Shop) -> None:
+    """Visa forbids another try on that card for that merchant, not for that agreement (payment-rules §2.1)."""
+    clock = await shop.clock(START)
+    told, other = await shop.agree(clock), await shop.agree(clock)
+    for agreement in (told, other):
+        await on_a_card(shop.house, agreement)
+    await shop.call("POST", f"/v1/agreements/{told}/pause", {})
+    lost = {"category": "lost_or_stolen", "code": "lost_card"}
+    dead: dict[str, Any] = {"decline": lost, "decision": {"action": "needs_new_card", "rule": "visa.lost_or_stolen"}}
+    await declined_before(shop.house, told, 1, DUE - timedelta(minutes=30), **dead)
+
+    await shop.advance(clock, (DUE + timedelta(hours=1)).isoformat())
+    assert await shop.ledger(other) == []
+    found = await shop.read(other)
+    assert (found["status"], found["action"]["reason"]) == ("action_required", "lost_card")
