@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The rules retries, notices and debits go by.", no_args_is_help=True)
 
-_console = Console(highlight=False)
+
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+
+def _print(what: Any, **options: Any) -> None:
+    """As wide as the terminal is now."""
+    Console(highlight=False).print(what, **options)
 
 
 class Change(NamedTuple):
@@ -54,9 +59,9 @@ def show(
         rules = {name: [_fields(rule) for rule in found] for name, found in parts.items()}
         typer.echo(json.dumps({"version": rulebook.version, "on": day.isoformat(), "rules": rules}))
         return
-    _console.print(f"rulebook {rulebook.version}, rules in force on {day}")
+    _print(f"rulebook {rulebook.version}, rules in force on {day}")
     for name, found in parts.items():
-        _console.print(_table(name, found))
+        _print(_table(name, found))
 
 
 @app.command()
@@ -74,13 +79,13 @@ def diff(
         said = [change._asdict() for change in found]
         typer.echo(json.dumps({"old": before.version, "new": after.version, "changes": said}))
         return
-    _console.print(f"{before.version} -> {after.version}", soft_wrap=True)
+    _print(f"{before.version} -> {after.version}", soft_wrap=True)
     for change in found:
-        _console.print(f"{change.change} {change.id}", soft_wrap=True, markup=False)
+        _print(f"{change.change} {change.id}", soft_wrap=True, markup=False)
         for field, (was, now) in change.fields.items():
-            _console.print(f"    {field}: {json.dumps(was)} -> {json.dumps(now)}", soft_wrap=True, markup=False)
+            _print(f"    {field}: {json.dumps(was)} -> {json.dumps(now)}", soft_wrap=True, markup=False)
     if not found:
-        _console.print("No rule differs.")
+        _print("No rule differs.")
 
 
 @app.command()
@@ -90,7 +95,7 @@ def check(
     """Say whether a rulebook can be used. Each flaw is named by file, line and reason, and the code is 1."""
     rulebook = _loaded(folder)
     count = sum(map(len, rulebook.sections().values()))
-    _console.print(f"rulebook {rulebook.version}: {count} rules, nothing wrong", soft_wrap=True)
+    _print(f"rulebook {rulebook.version}: {count} rules, nothing wrong", soft_wrap=True)
 
 
 def changes(old: Rulebook, new: Rulebook) -> Iterator[Change]:
