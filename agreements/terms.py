@@ -92,6 +92,7 @@ LAST: Final = "last"
 
 def _day_of_month(value: Any) -> Any:
     # Said here because pydantic would report a union's members one by one, each under a name of its own.
+    value = LAST if value == LAST.upper() else value
     if value is None or value == LAST or (type(value) is int and 1 <= value <= 31):
         return value
     raise ValueError('a day of the month is a whole number from 1 to 31, or "last"')
