@@ -24,8 +24,8 @@ insert into merchants values ('mer_1', 'Old Shop', now());
 insert into gateway_accounts (id, merchant_id, livemode, gateway, base_url, sandbox, sealed_keys, created_at)
   values ('gwa_1', 'mer_1', false, 'antom', 'http://provider', true, 'sealed', now());
 insert into agreements (id, merchant_id, livemode, reference, gateway, account_id, payment_method, customer_id,
-    customer, terms, retry_policy, return_url, extra, status, stop, version, sequence, started, revoke_tries, written_at,
-    created_at)
+    customer, terms, retry_policy, return_url, extra, status, stop, version, sequence, started, revoke_tries,
+    written_at, created_at)
   values ('agr_1', 'mer_1', false, 'sub-1', 'antom', 'gwa_1', 'GCASH', 'cus-1', '{"id": "cus-1"}',
     '{"type": "recurring"}', 'standard', 'https://shop.example', '{}', 'active', 'none', 7, 9, true, 0, now(), now());
 insert into charges (id, agreement_id, merchant_id, livemode, cycle, purpose, status, currency, amount, due_at,
