@@ -60,8 +60,7 @@ class RefundScenario:
             Worker(clock.client, task_queue=gateway_queue(self.first.gateway), activities=[call, settle]),
         ):
             start = RefundStart(refund=self.first, news=list(self.news))
-            await clock.client.start_workflow(RefundWorkflow.run, start, id=id_, task_queue=queue)
-            handle = clock.client.get_workflow_handle_for(RefundWorkflow.run, id_)
+            handle: Handle = await clock.client.start_workflow(RefundWorkflow.run, start, id=id_, task_queue=queue)
             await self.moves(clock, handle)
             assert await handle.result() is self.end
         assert coming == []
