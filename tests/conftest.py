@@ -11,11 +11,6 @@ from tests.support.house import House, Shop
 from tests.support.house import house as a_house
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The storm takes longest: it starts first, beside everything else."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/soak"))
-
-
 @pytest.fixture(scope="session")
 async def clock() -> AsyncIterator[WorkflowClock]:
     """A Temporal server on which a test moves the time of single workflows."""

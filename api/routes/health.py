@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import html
+from typing import Literal
 
 import structlog
 from fastapi import APIRouter
+from pydantic import BaseModel
 from starlette.responses import HTMLResponse, JSONResponse
 
 from api.problems import KINDS, not_found
@@ -25,7 +27,17 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+class Readiness(BaseModel):
+    """Which of the parts answer: `ok` or `away`."""
+
+    status: Literal["ok", "away"]
+    postgresql: Literal["ok", "away"]
+    temporal: Literal["ok", "away"]
+
+
+@router.get(
+    "/readyz", response_model=Readiness, responses={503: {"model": Readiness, "description": "A part is away."}}
+)
 async def readyz(inside: Inside) -> JSONResponse:
     """PostgreSQL and Temporal answer; 503 tells which one does not."""
     parts = {"postgresql": inside.database.ping(), "temporal": inside.temporal.service_client.check_health()}

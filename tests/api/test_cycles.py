@@ -79,7 +79,9 @@ async def test_a_body_without_meaning_is_refused(runs: Runs, cycle: object, body
     assert [charge["amount"] for charge in await agreement.charges()] == [None]
 
 
-_PARTS = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False)
+_PARTS = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.floats(allow_nan=False, allow_infinity=False)
+)
 _MONEY = st.fixed_dictionaries({}, optional={"currency": st.sampled_from(["PHP", "USD", "php", 1]), "value": _PARTS})
 _BODIES = st.fixed_dictionaries({}, optional={"amount": _MONEY | _PARTS, "skip": _PARTS, "cycle": _PARTS})
 

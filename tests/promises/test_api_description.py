@@ -24,6 +24,8 @@ async def test_generated_requests_are_answered_as_described(shop: Shop) -> None:
         "all",
         "--exclude-checks",
         _NOT_OURS,
+        "--exclude-path",  # a part that is too busy to answer there is away, and 503 the right answer
+        "/readyz",
         "--max-examples",
         "20",
         "--seed",
