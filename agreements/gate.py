@@ -117,7 +117,8 @@ def may_send(
         return Clearance.LATER
     reason = _refusal(book, plan, charge, attempt.money, made)
     if reason is None and not unsent:
-        return Clearance.GO
+        # Meanwhile another attempt may have learned that the card is dead: what never arrived is not sent after all.
+        return Clearance.LATER if dead_card or book.agreement.action_required else Clearance.GO
     if reason is not None:
         if unsent:
             attempt.status, attempt.finished_at = AttemptStatus.CANCELED, book.now
