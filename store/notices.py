@@ -30,7 +30,7 @@ async def of(change: Change, charge: Charge) -> Notice | None:
         charge.due_at,
         wish,
         duties,
-        amount_changed=await _amount_changed(change, charge),
+        amount_changed=any(duty.when == "change" for duty in duties) and await _amount_changed(change, charge),
         amount_missing=charge.amount is None,
     )
 
