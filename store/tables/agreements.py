@@ -146,6 +146,16 @@ class Credential(SQLModel, table=True):
     last4: str | None = None
     expiry_month: int | None = None
     expiry_year: int | None = None
+    marks: list[str] = document(default_factory=list, sa_column_kwargs={"server_default": text("'[]'::jsonb")})
+    """What is known against it, such as `prepaid` or `single_use`."""
+    network_transaction_id: str | None = None
+    """The scheme's id of the customer's own payment; later debits name it (payment-rules §2.6)."""
+    transaction_link_id: str | None = None
+    """Mastercard's, to the same end."""
+    mit_reason: str | None = None
+    """Why it may be debited without the customer: the type of the agreement it was given for."""
+    token_reference: str | None = None
+    """What else a debit must name: the provider's channel, or its own id of the customer."""
     sealed_access_token: str = Field(repr=False)
     sealed_refresh_token: str | None = Field(default=None, repr=False)
     token_hash: str = Field(index=True)

@@ -91,17 +91,22 @@ class Attempt(SQLModel, table=True):
     status: AttemptStatus = word(AttemptStatus)
     currency: str
     amount: int = Field(sa_type=BigInteger)
-    credential_id: str
+    credential_id: str | None = None
+    """Empty until the customer's own payment has left one."""
+    authorization_id: str | None = Field(default=None, index=True)
+    """The page on which the customer makes this payment; empty for a debit without them."""
     merchant_id: str | None = None
     fingerprint: str | None = None
     """The card's, copied when the attempt is prepared; with `merchant_id` the key of the schemes' retry budgets."""
     payment_id: str | None = Field(default=None, index=True)
+    """The provider's own name of it, committed before the step that moves money where it works in two steps."""
     decline: dict[str, Any] | None = optional_document()
     decision: dict[str, Any] | None = optional_document()
     evidence: str | None = None
     looks: int = 0
     times_not_found: int = 0
     next_look_at: datetime | None = optional_instant()
+    looked_at: datetime | None = optional_instant()
     prepared_at: datetime = instant()
     sent_at: datetime | None = optional_instant()
     finished_at: datetime | None = optional_instant()

@@ -1,0 +1,30 @@
+"""Cards and the two other providers: first payments, what is known of a card, and what the front door keeps.
+
+Online: every new column may be empty or has a default of the server.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # The customer's own payment is an attempt too: which page it is made on; by which credential is known afterwards.
+    op.add_column("attempts", sa.Column("authorization_id", sa.Text(), nullable=True))
+    op.create_index("ix_attempts_authorization_id", "attempts", ["authorization_id"])
+    op.alter_column("attempts", "credential_id", nullable=True)
+    op.add_column("attempts", sa.Column("looked_at", sa.DateTime(timezone=True), nullable=True))
+    # What later debits of a card name, and what is known against it.
+    for name in ("network_transaction_id", "transaction_link_id", "mit_reason", "token_reference"):
+        op.add_column("credentials", sa.Column(name, sa.Text(), nullable=True))
+    op.add_column(
+        "credentials",
+        sa.Column("marks", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
+    )
