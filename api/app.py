@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from temporalio.client import Client
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import outages, problems
 from api.access_log import AccessLog
@@ -77,6 +78,7 @@ def create_app(
         app.include_router(module.router)
     app.include_router(card_changes.pages)
     app.add_middleware(AccessLog)
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.trusted_proxies])
     _handle_errors(app, settings.public_url)
     describe_problems(app)
     return app

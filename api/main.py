@@ -40,7 +40,9 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     database = Database(settings.database_url, settings.database_pool)
     temporal = await connect(settings)
     app = create_app(settings, database, Vault(settings.vault_keys, settings.vault_hash_key), temporal)
-    config = uvicorn.Config(app, host, port, access_log=False, log_config=None, server_header=False)
+    config = uvicorn.Config(
+        app, host, port, access_log=False, log_config=None, server_header=False, proxy_headers=False
+    )
     try:
         await uvicorn.Server(config).serve()
     finally:

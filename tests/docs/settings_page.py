@@ -36,7 +36,7 @@ def _name(field: str) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if field.default is None:
+    if field.default in (None, ()):
         return "none"
     if isinstance(field.default, timedelta):
         return f"`{field.default.total_seconds():g}` seconds"

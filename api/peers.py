@@ -1,0 +1,38 @@
+"""Who is at the other end of a request, as far as the network says. Personal data: see docs/consent.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from starlette.requests import Request
+
+_LONGEST_USER_AGENT = 512
+
+
+@dataclass(frozen=True)
+class Peer:
+    """`ip` in its usual notation; None where the server cannot tell, such as behind a Unix socket."""
+
+    ip: str | None = field(repr=False)
+    user_agent: str | None = field(repr=False)
+
+
+def peer(request: Request) -> Peer:
+    """The peer of a request.
+
+    The address is the connection's, or what `X-Forwarded-For` says where the connection comes from one of the
+    setting's `trusted_proxies`: the last address in it that is no such proxy's own (the application's
+    `ProxyHeadersMiddleware` sees to that). Nobody else is believed.
+    """
+    agent = "".join(character for character in request.headers.get("user-agent", "") if character.isprintable())
+    return Peer(
+        ip=_address(request.client.host if request.client else ""), user_agent=agent[:_LONGEST_USER_AGENT] or None
+    )
+
+
+def _address(host: str) -> str | None:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return None
