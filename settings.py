@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
         default=(),
-        description="Comma-separated addresses or networks of proxies whose `X-Forwarded-For` and `-Proto` are believed.",
+        description="Comma-separated addresses or networks of proxies whose `X-Forwarded-*` headers are believed.",
     )
     vault_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         description="Comma-separated Fernet keys of the vault, newest first: the first seals, all open."
