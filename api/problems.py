@@ -17,50 +17,127 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Kind(NamedTuple):
-    """One kind of error: its HTTP status, a title that never varies, and what the caller can do."""
+    """One kind of error: its HTTP status, a title that never varies, what it means, and what the caller can do."""
 
     status: int
     title: str
+    means: str
     next: str
 
 
 _FIX_BODY = "Correct the fields named in `errors` and send the request again."
 
 KINDS: Mapping[str, Kind] = {
-    "malformed_json": Kind(400, "The body is not well-formed JSON", "Send one JSON value in UTF-8 by RFC 8259."),
-    "bad_request": Kind(400, "The request is malformed", "Correct the request as `detail` says."),
+    "malformed_json": Kind(
+        400,
+        "The body is not well-formed JSON",
+        "The body is no JSON text in UTF-8, names a member twice, or is nested too deep.",
+        "Send one JSON value in UTF-8 by RFC 8259.",
+    ),
+    "bad_request": Kind(
+        400,
+        "The request is malformed",
+        "The request cannot be read as HTTP should be; nothing of it was carried out.",
+        "Correct the request as `detail` says.",
+    ),
     "idempotency_key_missing": Kind(
-        400, "The Idempotency-Key header is missing", "Send a fresh key per operation, and the same one on repeats."
+        400,
+        "The Idempotency-Key header is missing",
+        "The call makes or moves something, and must be repeatable without doing so twice. Nothing was done.",
+        "Send a fresh key per operation, and the same one on repeats.",
     ),
     "idempotency_key_invalid": Kind(
-        400, "The Idempotency-Key header is invalid", "Use 1 to 255 printable characters, a UUID for example."
+        400,
+        "The Idempotency-Key header is invalid",
+        "The header is there more than once, is empty or too long, or holds characters that cannot be printed.",
+        "Use 1 to 255 printable characters, a UUID for example.",
     ),
-    "unauthorized": Kind(401, "No valid API key", "Send `Authorization: Bearer sk_…` with a key of this installation."),
+    "unauthorized": Kind(
+        401,
+        "No valid API key",
+        "The Authorization header is missing, is no bearer key, or holds a key this installation does not know.",
+        "Send `Authorization: Bearer sk_…` with a key of this installation.",
+    ),
     "not_found": Kind(
-        404, "There is no such thing", "Check the path, and that the key belongs to its merchant and mode."
+        404,
+        "There is no such thing",
+        "Nothing has this path or id, or it belongs to another merchant or to the other mode.",
+        "Check the path, and that the key belongs to its merchant and mode.",
     ),
-    "method_not_allowed": Kind(405, "The method is not allowed here", "Use one of the methods in the Allow header."),
-    "state_conflict": Kind(409, "The present state does not allow this", "Read the object again and decide anew."),
+    "method_not_allowed": Kind(
+        405,
+        "The method is not allowed here",
+        "The path exists, and does not take this HTTP method.",
+        "Use one of the methods in the Allow header.",
+    ),
+    "state_conflict": Kind(
+        409,
+        "The present state does not allow this",
+        "The request is sound, but what it is about is not in a state in which it could be done; `detail` says why.",
+        "Read the object again and decide anew.",
+    ),
     "reference_taken": Kind(
-        409, "The reference is in use", "Choose another reference, or find the agreement by the reference filter."
+        409,
+        "The reference is in use",
+        "Another agreement of this merchant and mode has the same `reference`. None was made.",
+        "Choose another reference, or find the agreement by the reference filter.",
     ),
     "new_authorization_needed": Kind(
-        409, "The payer has not agreed to this", "Make a new agreement, or leave out what `errors` names."
+        409,
+        "The payer has not agreed to this",
+        "The change goes beyond what the payer consented to, so it needs their consent anew.",
+        "Make a new agreement, or leave out what `errors` names.",
     ),
     "idempotency_key_in_use": Kind(
-        409, "The first call with this key still runs", "Repeat the call after the seconds in Retry-After."
+        409,
+        "The first call with this key still runs",
+        "The same call was made before and has not been answered yet; its one result will be the answer to both.",
+        "Repeat the call after the seconds in Retry-After.",
     ),
-    "clock_advancing": Kind(409, "The test clock is advancing", "Read the clock until it is ready, then advance it."),
-    "body_too_large": Kind(413, "The body is too large", "Send at most 64 KiB."),
-    "unsupported_media_type": Kind(415, "The body must be JSON", "Send `Content-Type: application/json`."),
-    "invalid_request": Kind(422, "The request does not hold together", _FIX_BODY),
+    "clock_advancing": Kind(
+        409,
+        "The test clock is advancing",
+        "A clock goes to one instant at a time, and does everything due on the way first.",
+        "Read the clock until it is ready, then advance it.",
+    ),
+    "body_too_large": Kind(
+        413, "The body is too large", "The body is larger than 64 KiB and was not read.", "Send at most 64 KiB."
+    ),
+    "unsupported_media_type": Kind(
+        415,
+        "The body must be JSON",
+        "The Content-Type header is missing, or names something other than JSON in UTF-8.",
+        "Send `Content-Type: application/json`.",
+    ),
+    "invalid_request": Kind(
+        422,
+        "The request does not hold together",
+        "A field is missing, unknown, out of bounds, or contradicts another; `errors` names each by a JSON pointer.",
+        _FIX_BODY,
+    ),
     "idempotency_key_reused": Kind(
-        422, "The Idempotency-Key belongs to another call", "Use a fresh key for every other method, path or body."
+        422,
+        "The Idempotency-Key belongs to another call",
+        "The key was first used with another method, path or body. This call was not carried out.",
+        "Use a fresh key for every other method, path or body.",
     ),
-    "test_mode_only": Kind(422, "Test clocks exist in test mode only", "Use a key that begins with `sk_test_`."),
-    "internal_error": Kind(500, "Something broke on our side", "Repeat the call later with the same Idempotency-Key."),
+    "test_mode_only": Kind(
+        422,
+        "Test clocks exist in test mode only",
+        "The key is a live one, and live agreements run in real time.",
+        "Use a key that begins with `sk_test_`.",
+    ),
+    "internal_error": Kind(
+        500,
+        "Something broke on our side",
+        "A defect of ours. Whether the call was carried out is not known; a repeat with the same key tells.",
+        "Repeat the call later with the same Idempotency-Key.",
+    ),
     "unavailable": Kind(
-        503, "The service is not available now", "Repeat the call after the seconds in Retry-After, with the same key."
+        503,
+        "The service is not available now",
+        "PostgreSQL or Temporal does not answer. Whether the call was carried out is not known; a repeat tells.",
+        "Repeat the call after the seconds in Retry-After, with the same key.",
     ),
 }
 
