@@ -4,6 +4,7 @@ from store.tables.agreements import Agreement, Authorization, CardChange, Creden
 from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
 from store.tables.events import Delivery, Event, IdempotencyKey, Notification, WebhookEndpoint
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
+from store.tables.portal import PortalLink
 
 __all__ = [
     "Agreement",
@@ -20,6 +21,7 @@ __all__ = [
     "IdempotencyKey",
     "Merchant",
     "Notification",
+    "PortalLink",
     "Refund",
     "TestClock",
     "WebhookEndpoint",
