@@ -120,6 +120,8 @@ def _method(body: AgreementBody) -> Iterator[FieldError]:
     method = catalog.method(body.gateway, body.payment_method.type)
     if method is None:
         yield _error("/payment_method/type", f"{body.gateway} offers no such method for recurring payments")
+    elif unverified := catalog.refuse_new(method):
+        yield _error("/payment_method/type", unverified)
     refused = catalog.refuse(method, amount) if method and amount else None
     if method and amount and refused:
         field = "currency" if amount.currency != method.currency else "value"

@@ -65,12 +65,3 @@ async def test_the_timeline_tells_a_decision_before_the_event_it_led_to(shop: Sh
     assert seen[1]["type"] == "charge.retry_scheduled"
     assert [entry["sequence"] for entry in seen[1::2]] == [1, 2, 3]
     assert datetime.fromisoformat(seen[0]["at"]) <= datetime.now(UTC) + timedelta(seconds=1)
-
-
-async def test_payment_methods_are_filtered(shop: Shop) -> None:
-    found = (await shop.get("/v1/payment-methods", region="PH", currency="PHP")).json()
-    assert {"GCASH", "MAYA"} <= {method["type"] for method in found["data"]}
-    assert {method["region"] for method in found["data"]} == {"PH"}
-    for not_collected_through in ("ottu", "nobody"):
-        assert (await shop.get("/v1/payment-methods", gateway=not_collected_through)).json()["data"] == []
-    assert_problem(await shop.http.get("/v1/payment-methods"), 401, "unauthorized")
