@@ -5,6 +5,7 @@ from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
 from store.tables.events import Delivery, Event, IdempotencyKey, Notification, WebhookEndpoint
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
 from store.tables.portal import PortalLink
+from store.tables.trail import TrailEntry
 
 __all__ = [
     "Agreement",
@@ -24,5 +25,6 @@ __all__ = [
     "PortalLink",
     "Refund",
     "TestClock",
+    "TrailEntry",
     "WebhookEndpoint",
 ]

@@ -17,6 +17,8 @@ class Merchant(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     name: str
+    disabled_at: datetime | None = optional_instant()
+    """Since then none of its keys opens anything; agreements go on until somebody stops them."""
     created_at: datetime = created_at()
 
 
@@ -29,6 +31,12 @@ class ApiKey(SQLModel, table=True):
     merchant_id: str = Field(foreign_key="merchants.id", index=True)
     livemode: bool
     key_hash: str = Field(unique=True)
+    ending: str = ""
+    """Its last four characters, by which people tell keys apart; over 200 bits stay unknown."""
+    works_until: datetime | None = optional_instant()
+    """Set where the key was rotated or disabled; null works for ever."""
+    last_used_at: datetime | None = optional_instant()
+    """To the minute."""
     created_at: datetime = created_at()
 
 

@@ -44,3 +44,26 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash"),
     )
     op.add_column("card_changes", sa.Column("portal_link_id", sa.Text(), nullable=True))
+    # Keys that end, and when they were last used; who did what.
+    op.add_column("merchants", sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("api_keys", sa.Column("ending", sa.Text(), server_default="", nullable=False))
+    op.add_column("api_keys", sa.Column("works_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("api_keys", sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_table(
+        "audit_trail",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("merchant_id", sa.Text(), nullable=True),
+        sa.Column("livemode", sa.Boolean(), nullable=True),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=True),
+        sa.Column("ip", sa.Text(), nullable=True),
+        sa.Column("user_agent", sa.Text(), nullable=True),
+        sa.Column("call", sa.Text(), nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=True),
+        sa.Column("agreement_id", sa.Text(), nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("audit_trail_agreement", "audit_trail", ["agreement_id", "id"])
+    op.create_index("audit_trail_merchant", "audit_trail", ["merchant_id", "id"])
