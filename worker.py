@@ -31,7 +31,7 @@ from activities.test_clocks import TestClocks
 from activities.workbench import Workbench
 from agreements import rulebook
 from gateways import http
-from gateways.antom import connector as antom
+from gateways.connectors import connectors
 from gateways.port import Gateway
 from settings import Settings
 from store.database import Database
@@ -156,7 +156,7 @@ async def main() -> None:
             database=database,
             vault=Vault(settings.vault_keys, settings.vault_hash_key),
             http=client,
-            gateways={"antom": antom.gateway(client)},
+            gateways=connectors(client),
         )
         for worker in workers(parts):
             await stack.enter_async_context(worker)
