@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import BaseModel
 
 from cli.embedded.postgres import write_private
+from cli.sandbox_accounts import fresh_keys, register
 from settings import Settings
 from store import merchants
 from store.database import Database
@@ -19,7 +18,7 @@ from store.tables import Merchant
 from store.vault import Vault
 
 _FILE = "demo-merchant.json"
-_CLIENT_ID = "SANDBOX_5YDEMO0000000001"
+_SANDBOX_ID = "DEMO0000000001"
 _NAME = "Demo Store"
 
 
@@ -29,8 +28,8 @@ class DemoMerchant(BaseModel):
     secret_key: str
     merchant: str
     accounts: dict[str, str] = {}
-    private_key: str
-    """PEM; the half of it the sandboxes know is derived at each start."""
+    keys: dict[str, dict[str, str]] = {}
+    """Of its account per gateway: the same at every start, as a sandbox signs what it still has to send with them."""
 
 
 async def ensure(data: Path, sandboxes: dict[str, str], env: dict[str, str]) -> DemoMerchant:
@@ -43,6 +42,7 @@ async def ensure(data: Path, sandboxes: dict[str, str], env: dict[str, str]) -> 
     database = Database(settings.database_url, pool_size=1)
     try:
         demo = await _remembered(data / _FILE, database) or await _made(database)
+        demo.keys |= {gateway: fresh_keys(gateway, _SANDBOX_ID) for gateway in sandboxes if gateway not in demo.keys}
         # Written before it is connected: a crash in between repeats the connecting, not the merchant.
         write_private(data / _FILE, demo.model_dump_json(indent=2))
         for gateway, url in sandboxes.items():
@@ -72,14 +72,10 @@ async def _remembered(path: Path, database: Database) -> DemoMerchant | None:
 
 
 async def _made(database: Database) -> DemoMerchant:
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
     async with database.transaction() as session:
         merchant: Merchant = await merchants.create(session, _NAME)
         secret_key = await merchants.issue_key(session, merchant.id, livemode=False)
-    return DemoMerchant(secret_key=secret_key, merchant=merchant.id, private_key=pem)
+    return DemoMerchant(secret_key=secret_key, merchant=merchant.id)
 
 
 async def _connect(
@@ -87,32 +83,15 @@ async def _connect(
 ) -> str:
     """Connects before and after registering: the notify URL names the account, the account holds the sandbox's key."""
     principal = Principal(demo.merchant, livemode=False)
-    keys = {"client_id": _CLIENT_ID, "private_key": demo.private_key}
 
-    async def connect() -> str:
+    async def connect(keys: dict[str, str]) -> str:
         async with database.transaction() as session:
             return await merchants.connect_account(
                 session, vault, principal, gateway=gateway, base_url=url, keys=keys, sandbox=True
             )
 
-    account = demo.accounts.get(gateway) or await connect()
-    registration = {
-        "client_id": _CLIENT_ID,
-        "name": _NAME,
-        "public_key": _public_half(demo.private_key),
-        "notify_url": settings.notification_url(gateway, account),
-    }
+    keys = demo.keys[gateway]
+    account = demo.accounts.get(gateway) or await connect(keys)
+    notify_url = settings.notification_url(gateway, account)
     async with httpx.AsyncClient(timeout=10) as client:
-        answer = await client.post(f"{url}/_sandbox/clients", json=registration)
-        answer.raise_for_status()
-    keys["public_key"] = answer.json()["public_key"]
-    return await connect()
-
-
-def _public_half(pem: str) -> str:
-    key = serialization.load_pem_private_key(pem.encode(), password=None)
-    return (
-        key.public_key()
-        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-        .decode()
-    )
+        return await connect(await register(client, gateway, url, keys, _SANDBOX_ID, _NAME, notify_url))

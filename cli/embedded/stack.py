@@ -22,8 +22,6 @@ from cli.embedded.supervisor import Process, StartFailed, answers, tail
 _USUAL_PORTS = {"temporal": 7233, "temporal_ui": 8233}
 _SANDBOXES = ("antom", "ottu", "pivot")
 _PORTS = ("postgres", "temporal", "temporal_ui", "worker", *_SANDBOXES)
-_CONNECTED = ("antom",)
-"""Gateways at whose sandbox the demo merchant has an account: those with a connector."""
 
 
 class ReadyFile(BaseModel):
@@ -102,8 +100,7 @@ class Stack:
                 environment, "api", [f"{self.api_url}/readyz"], "--host", "127.0.0.1", "--port", str(self._ports["api"])
             ),
         )
-        connected = {gateway: self.sandboxes[gateway] for gateway in _CONNECTED}
-        self._demo = await ensure(self._data, connected, environment)
+        self._demo = await ensure(self._data, self.sandboxes, environment)
 
     async def stop(self) -> None:
         """Ends every process, the API first and PostgreSQL last."""

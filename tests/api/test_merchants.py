@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from cli.demo_merchant import ensure
 from cli.main import app as command_line
-from sandbox.antom.app import create_app as antom_sandbox
+from sandbox.main import GATEWAYS as SANDBOXES
 from settings import Settings
 from store import merchants
 from store.database import Database
@@ -122,22 +123,27 @@ async def test_keys_that_are_no_keys_are_refused(environment: dict[str, str], ke
     assert (await _exit_code(environment, *words))[0] == 2
 
 
-async def test_the_demo_merchant_is_made_once_and_connected_at_every_start(
+async def test_the_demo_merchant_is_made_once_and_connected_everywhere_at_every_start(
     environment: dict[str, str], tmp_path: Path, http: httpx.AsyncClient, database: Database, vault: Vault
 ) -> None:
-    async with serving(antom_sandbox(tmp_path / "antom.sqlite3")) as url:
-        sandboxes = {"antom": url}
+    async with AsyncExitStack() as stack:
+        sandboxes = {
+            gateway: await stack.enter_async_context(serving(create(tmp_path / f"{gateway}.sqlite3")))
+            for gateway, create in SANDBOXES.items()
+        }
         first = await ensure(tmp_path, sandboxes, environment)
         again = await ensure(tmp_path, sandboxes, environment)
     assert again == first
+    assert set(first.accounts) == {"antom", "ottu", "pivot"}
     remembered = tmp_path / "demo-merchant.json"
     assert stat.S_IMODE(remembered.stat().st_mode) == 0o600
     assert json.loads(remembered.read_text())["merchant"] == first.merchant
     async with database.transaction() as session:
-        account = await session.get_one(GatewayAccount, first.accounts["antom"])
-    keys = merchants.opened_keys(vault, account)
-    assert account.sandbox
-    assert keys["client_id"].startswith("SANDBOX_")
-    assert keys["public_key"]
+        accounts = {gateway: await session.get_one(GatewayAccount, id_) for gateway, id_ in first.accounts.items()}
+    assert all(account.sandbox and account.gateway == gateway for gateway, account in accounts.items())
+    keys = {gateway: merchants.opened_keys(vault, account) for gateway, account in accounts.items()}
+    assert keys["antom"]["client_id"].startswith("SANDBOX_")
+    assert keys["antom"]["public_key"]
+    assert keys["pivot"]["recurring_profile"] == "token_never"
     headers = {"Authorization": f"Bearer {first.secret_key}"}
     assert (await http.get("/v1/agreements", headers=headers)).status_code == 200

@@ -1,49 +1,76 @@
-"""The whole engine in one process, with real parts: PostgreSQL, Temporal, the sandbox and the API over HTTP, a worker.
+"""The whole engine in one process, with real parts: PostgreSQL, Temporal, the sandboxes and the API over HTTP, a
+worker.
 
-Tests reach it as a merchant does, through the HTTP API and the wallet's page; audits read the sandbox's ledger.
+Tests reach it as a merchant does, through the HTTP API and the provider's page; audits read the sandbox's ledger.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
-from urllib.parse import urlsplit
+from pathlib import Path
 
 import httpx
 from cryptography.fernet import Fernet
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from fastapi import FastAPI
 from temporalio.client import Client
 
 from api.app import create_app
-from cli.demo.year import AGREEMENT
 from cli.embedded.engines import Engines
+from cli.sandbox_accounts import fresh_keys, register
 from gateways import http
-from gateways.antom import connector as antom
+from gateways.connectors import connectors
 from sandbox.antom.app import create_app as antom_sandbox
+from sandbox.ottu.app import create_app as ottu_sandbox
+from sandbox.pivot.app import create_app as pivot_sandbox
 from settings import Settings
 from store import merchants
 from store.database import Database
 from store.merchants import Principal
 from store.migrate import migrate
 from store.vault import Vault
-from tests.gateways.antom_fixtures import private_text, public_text
+from tests.sandbox import ottu_support, pivot_support
 from tests.sandbox.support import FAST, free_port, serving
 from tests.support.folders import data_folder
+from tests.support.shops import Shop as Shop
+from tests.support.shops import agreement_body as agreement_body
 from worker import Parts, workers
 from workflows import client as workflows
 
-_ADVANCED_WITHIN = 60.0
+_NAME = "Example Store"
 _names = itertools.count(1)
+
+
+def _sandbox(gateway: str, data: Path) -> FastAPI:
+    makers: dict[str, Callable[[], FastAPI]] = {
+        "antom": lambda: antom_sandbox(data, settings=FAST),
+        "ottu": lambda: ottu_sandbox(data, settings=ottu_support.FAST),
+        "pivot": lambda: pivot_sandbox(data, settings=pivot_support.FAST),
+    }
+    return makers[gateway]()
+
+
+@dataclass
+class Sandboxes:
+    """One sandbox per gateway, each started when it is first asked for."""
+
+    stack: AsyncExitStack
+    data: Path
+    _urls: dict[str, str] = field(default_factory=dict)
+
+    async def url(self, gateway: str) -> str:
+        if gateway not in self._urls:
+            app = _sandbox(gateway, self.data / f"{gateway}.sqlite3")
+            self._urls[gateway] = await self.stack.enter_async_context(serving(app))
+        return self._urls[gateway]
 
 
 @dataclass
 class House:
-    """What stands; `shop` adds a merchant with an account at the sandbox."""
+    """What stands; `shop` adds a merchant with an account at a sandbox. `sandbox_url` is Antom's."""
 
     settings: Settings
     temporal: Client
@@ -51,120 +78,30 @@ class House:
     vault: Vault
     sandbox_url: str
     outside: httpx.AsyncClient
+    sandboxes: Sandboxes
 
-    async def shop(self) -> Shop:
-        """A merchant in test mode whose sandbox client is its own."""
-        client_id = f"SANDBOX_5Y{next(_names):014d}"
-        key = generate_private_key(public_exponent=65537, key_size=2048)
+    async def shop(self, gateway: str = "antom") -> Shop:
+        """A merchant in test mode with an account of its own at a gateway's sandbox.
+
+        Messages that concern no single payment are sent to the API by Ottu and Pivot, but not by Antom, whose tests of
+        an agreement's life are to do without them.
+        """
+        url, name = await self.sandboxes.url(gateway), f"{next(_names):014d}"
         async with self.database.transaction() as session:
-            merchant = await merchants.create(session, "Example Store")
-            principal = Principal(merchant.id, livemode=False)
+            merchant = await merchants.create(session, _NAME)
             secret_key = await merchants.issue_key(session, merchant.id, livemode=False)
-        registration = {"client_id": client_id, "public_key": public_text(key), "notify_url": None}
-        answer = await self.outside.post(f"{self.sandbox_url}/_sandbox/clients", json=registration)
-        keys = {"client_id": client_id, "private_key": private_text(key), "public_key": answer.json()["public_key"]}
+        principal, keys = Principal(merchant.id, livemode=False), fresh_keys(gateway, name)
+        account = await self._connect(principal, gateway, url, keys)
+        notify_url = None if gateway == "antom" else self.settings.notification_url(gateway, account)
+        known = await register(self.outside, gateway, url, keys, name, _NAME, notify_url)
+        await self._connect(principal, gateway, url, known)
+        return Shop(self, merchant.id, secret_key, account, keys.get("client_id", name), gateway, url)
+
+    async def _connect(self, principal: Principal, gateway: str, url: str, keys: dict[str, str]) -> str:
         async with self.database.transaction() as session:
-            account = await merchants.connect_account(
-                session,
-                self.vault,
-                principal,
-                gateway="antom",
-                base_url=self.sandbox_url,
-                keys=keys,
-                sandbox=True,
+            return await merchants.connect_account(
+                session, self.vault, principal, gateway=gateway, base_url=url, keys=keys, sandbox=True
             )
-        return Shop(self, merchant.id, secret_key, account, client_id)
-
-
-@dataclass
-class Shop:
-    """A merchant's backend."""
-
-    house: House
-    merchant_id: str
-    secret_key: str
-    account: str
-    client_id: str
-    _calls: Any = field(default_factory=lambda: itertools.count(1))
-
-    async def call(self, method: str, path: str, json: Any = None, expect: int | None = None) -> dict[str, Any]:
-        """One API call; fails the test on an unexpected status."""
-        headers = {"Authorization": f"Bearer {self.secret_key}", "Idempotency-Key": f"k{next(self._calls)}"}
-        answer = await self.house.outside.request(
-            method, self.house.settings.public_url + path, json=json, headers=headers
-        )
-        assert answer.is_success if expect is None else answer.status_code == expect, answer.text
-        body: dict[str, Any] = answer.json()
-        return body
-
-    async def clock(self, now: str) -> str:
-        """A test clock standing at `now`."""
-        return str((await self.call("POST", "/v1/test-clocks", {"now": now}))["id"])
-
-    async def advance(self, clock: str, to: str) -> None:
-        """Advances and waits until the clock is ready."""
-        await self.call("POST", f"/v1/test-clocks/{clock}/advance", {"to": to}, expect=202)
-        await self.ready(clock)
-
-    async def ready(self, clock: str) -> dict[str, Any]:
-        """The clock once it stands still."""
-        async with asyncio.timeout(_ADVANCED_WITHIN):
-            while (read := await self.call("GET", f"/v1/test-clocks/{clock}"))["status"] != "ready":
-                await asyncio.sleep(0.05)
-        return read
-
-    async def agree(self, clock: str | None, script: str = "success", **changes: Any) -> str:
-        """An agreement the customer has approved; active when this returns."""
-        made = await self.call("POST", "/v1/agreements", agreement_body(clock, **changes), expect=201)
-        await self.decide(made["authorization"]["url"], decision="approve", script=script)
-        return await self.until_status(str(made["id"]), "active")
-
-    async def decide(self, url: str, **form: str) -> httpx.Response:
-        """What the customer does on the wallet's page, and the browser's way back."""
-        answer = await self.house.outside.post(url, data=form)
-        assert answer.status_code == 303, answer.text
-        if urlsplit(answer.headers["location"]).path.startswith("/returns/"):
-            answer = await self.house.outside.get(answer.headers["location"])
-        return answer
-
-    async def until_status(self, agreement: str, status: str) -> str:
-        async with asyncio.timeout(10):
-            while (await self.read(agreement))["status"] != status:
-                await asyncio.sleep(0.03)
-        return agreement
-
-    async def read(self, agreement: str) -> dict[str, Any]:
-        return await self.call("GET", f"/v1/agreements/{agreement}")
-
-    async def charges(self, agreement: str) -> list[dict[str, Any]]:
-        """Every charge of an agreement, oldest first."""
-        found = await self.call("GET", f"/v1/charges?agreement={agreement}&limit=200")
-        return list(reversed(found["data"]))
-
-    async def events(self, agreement: str) -> list[dict[str, Any]]:
-        found = await self.call("GET", f"/v1/events?agreement={agreement}&limit=200")
-        return list(found["data"])
-
-    async def ledger(self, agreement: str) -> list[dict[str, Any]]:
-        """Every movement of money the provider saw for an agreement, oldest first."""
-        answer = await self.house.outside.get(f"{self.house.sandbox_url}/_sandbox/ledger")
-        on_demand = [charge["id"] for charge in await self.charges(agreement) if charge["cycle"] is None]
-        return [
-            row
-            for row in answer.json()["data"]
-            if any(name in f"{row['request_id']} {row['merchant_reference']}" for name in (agreement, *on_demand))
-        ]
-
-
-def agreement_body(clock: str | None, **changes: Any) -> dict[str, Any]:
-    """The demo's agreement: PHP 499.00 on the 31st, 13 times, in Manila; `terms` are merged."""
-    terms = AGREEMENT["terms"] | changes.pop("terms", {})
-    return {
-        **AGREEMENT,
-        "reference": f"sub-{next(_names)}",
-        "terms": terms,
-        "test_clock": clock,
-    } | changes
 
 
 @asynccontextmanager
@@ -190,14 +127,13 @@ async def house(*, working: bool = True) -> AsyncIterator[House]:
         stack.push_async_callback(database.close)
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
         temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
-        sandbox_data = stack.enter_context(data_folder())
-        sandbox_url = await stack.enter_async_context(
-            serving(antom_sandbox(sandbox_data / "antom.sqlite3", settings=FAST))
-        )
+        folder = stack.enter_context(data_folder())
+        sandboxes = Sandboxes(await stack.enter_async_context(AsyncExitStack()), folder)
         app = create_app(settings, database, vault, temporal)
         await stack.enter_async_context(serving(app, port))
-        parts = Parts(settings, temporal, database, vault, client, {"antom": antom.gateway(client)})
+        parts = Parts(settings, temporal, database, vault, client, connectors(client))
         for worker in workers(parts) if working else ():
             await stack.enter_async_context(worker)
         outside = await stack.enter_async_context(httpx.AsyncClient(timeout=20, trust_env=False))
-        yield House(settings, temporal, database, vault, sandbox_url, outside)
+        sandbox_url = await sandboxes.url("antom")
+        yield House(settings, temporal, database, vault, sandbox_url, outside, sandboxes)
