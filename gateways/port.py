@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agreements.attempts import ChargeAnswer as ChargeAnswer
 from agreements.attempts import Verdict as Verdict
@@ -286,3 +286,50 @@ class Gateway(Protocol):
 
     async def revoke(self, account: Account, token: str, call: Call, customer_id: str | None = None) -> ReversalAnswer:
         """Ends the customer's authorization. SUCCEEDED also when the provider no longer knows the token."""
+
+
+@dataclass(frozen=True)
+class CustomsBuyer:
+    """Who bought, as customs want to know it. Personal data: sealed while it is needed, then forgotten."""
+
+    certificate_number: str = field(repr=False)
+    """Of the national identity card."""
+    name: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class DeclarationRequest:
+    """Declare a payment, or part of it, at customs. `request_id` is the idempotency key; repeats with it are safe."""
+
+    request_id: str
+    payment_id: str
+    amount: Money
+    customs_code: str
+    merchant_code: str
+    merchant_name: str
+    sub_order_id: str | None = None
+    buyer: CustomsBuyer | None = None
+
+
+@dataclass(frozen=True)
+class DeclarationAnswer:
+    """SUCCEEDED and DECLINED are the customs' word or the provider's refusal; PROCESSING: the provider has it.
+
+    `facts` are the provider's own names and words for it, verbatim and without personal data.
+    """
+
+    verdict: Verdict
+    facts: Mapping[str, str] = field(default_factory=dict)
+    decline: Decline | None = None
+    evidence: str = ""
+
+
+@runtime_checkable
+class Declares(Protocol):
+    """A provider that declares payments at customs. Both calls return within `call.timeout` and move no money."""
+
+    async def declare(self, account: Account, request: DeclarationRequest, call: Call) -> DeclarationAnswer:
+        """Hands a declaration in. Safe to repeat under the same request id."""
+
+    async def inquire_declaration(self, account: Account, request_id: str, call: Call) -> DeclarationAnswer:
+        """Asks what became of a declaration the provider has taken."""

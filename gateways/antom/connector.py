@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from gateways.antom import transformers
+from gateways.antom import customs, transformers
 from gateways.antom.messages import Message
 from gateways.antom.transport import NoAnswer, post
 from gateways.port import (
@@ -18,6 +18,9 @@ from gateways.port import (
     Call,
     ChargeAnswer,
     ChargeRequest,
+    DeclarationAnswer,
+    DeclarationRequest,
+    Declares,
     Gateway,
     OpenAnswer,
     RefundRequest,
@@ -121,7 +124,24 @@ class Antom:
             return ReversalAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
         return transformers.revoked(answer)
 
+    async def declare(self, account: Account, request: DeclarationRequest, call: Call) -> DeclarationAnswer:
+        """declare, for payments with ALIPAY_CN."""
+        answer = await self._post(account, "customs/declare", customs.declaration(request), call)
+        if isinstance(answer, NoAnswer):
+            return DeclarationAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
+        return customs.declared(answer)
+
+    async def inquire_declaration(self, account: Account, request_id: str, call: Call) -> DeclarationAnswer:
+        """inquiryDeclarationRequests by our own id."""
+        body = {"declarationRequestIds": [request_id]}
+        answer = await self._post(account, "customs/inquiryDeclarationRequests", body, call)
+        if isinstance(answer, NoAnswer):
+            return DeclarationAnswer(Verdict.UNKNOWN, evidence=answer.evidence)
+        return customs.found(answer, request_id, account.keys)
+
 
 def gateway(client: httpx.AsyncClient) -> Gateway:
     """The connector as the port, which is also where the type checker holds it to the port."""
-    return Antom(client)
+    connector = Antom(client)
+    _: Declares = connector
+    return connector

@@ -13,6 +13,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from gateways.antom import signing
 from gateways.port import Account
 
+REQUIRED = ("client_id", "private_key", "public_key")
+OPTIONAL = ("settlement_currency", "merchant_region")
+
 
 class BadKeys(Exception):
     """The account's keys are missing or unreadable: nothing can be signed or verified until an operator repairs it."""
@@ -45,3 +48,10 @@ def public_key(account: Account) -> RSAPublicKey:
         return _public_key(account.keys["public_key"])
     except (KeyError, ValueError) as error:
         raise BadKeys("public_key is missing or unreadable") from error
+
+
+def check(account: Account) -> None:
+    """Raises BadKeys unless every key can be used."""
+    client_id(account)
+    private_key(account)
+    public_key(account)

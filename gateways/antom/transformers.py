@@ -71,7 +71,7 @@ def apply_refresh(payment_method: str, refresh_token: str, keys: Mapping[str, st
 
 def pay(request: ChargeRequest, keys: Mapping[str, str]) -> dict[str, Any]:
     """The body of pay. Without `paymentExpiryTime` Antom closes an unfinished payment after one minute."""
-    amount = _amount(request.amount)
+    amount = amount_of(request.amount)
     order: dict[str, Any] = {
         "referenceOrderId": request.order_id,
         "orderDescription": request.description[:256],
@@ -99,7 +99,7 @@ def refund(request: RefundRequest) -> dict[str, Any]:
     body: dict[str, Any] = {
         "refundRequestId": request.request_id,
         "paymentId": request.payment_id,
-        "refundAmount": _amount(request.amount),
+        "refundAmount": amount_of(request.amount),
         "refundNotifyUrl": request.notify_url,
     }
     if request.reason:
@@ -109,7 +109,7 @@ def refund(request: RefundRequest) -> dict[str, Any]:
 
 def authorization(answer: Message) -> AuthorizationAnswer:
     """Reads consult's answer. Antom hands out up to three single-use links to one page; the web one comes first."""
-    verdict = _verdict(answer)
+    verdict = verdict_of(answer)
     if verdict is Verdict.DECLINED:
         return AuthorizationAnswer(verdict, decline=codes.decline(answer.code), evidence=answer.code)
     if verdict is not Verdict.SUCCEEDED:
@@ -123,7 +123,7 @@ def authorization(answer: Message) -> AuthorizationAnswer:
 
 def token(answer: Message) -> TokenAnswer:
     """Reads applyToken's answer. Without a refresh token the access token is long-lived and cannot be refreshed."""
-    verdict = _verdict(answer)
+    verdict = verdict_of(answer)
     if verdict is Verdict.DECLINED:
         refusal = codes.decline(answer.code, call="grant")
         return TokenAnswer(verdict, decline=refusal, evidence=answer.code)
@@ -147,7 +147,7 @@ def charge(answer: Message, request: ChargeRequest) -> ChargeAnswer:
     if answer.fields.get("paymentRequestId", request.request_id) != request.request_id:
         # The signature does not tie an answer to its request: this one is about another debit.
         return ChargeAnswer(Verdict.UNKNOWN, evidence="id_mismatch")
-    verdict, evidence = _verdict(answer), answer.code
+    verdict, evidence = verdict_of(answer), answer.code
     payment_id, amount = answer.text("paymentId"), answer.money("paymentAmount")
     if verdict is Verdict.DECLINED and answer.code in codes.PAY_INQUIRE_FIRST:
         verdict = Verdict.UNKNOWN
@@ -163,7 +163,7 @@ def charge(answer: Message, request: ChargeRequest) -> ChargeAnswer:
 
 def inquiry(answer: Message, request_id: str) -> ChargeAnswer:
     """Reads inquiryPayment's answer: `result` is about the query, `paymentStatus` about the money."""
-    verdict = _verdict(answer)
+    verdict = verdict_of(answer)
     if verdict is Verdict.DECLINED and answer.code == "ORDER_NOT_EXIST":
         return ChargeAnswer(Verdict.NOT_FOUND, evidence=answer.code)
     if verdict is not Verdict.SUCCEEDED:
@@ -186,14 +186,14 @@ def canceled(answer: Message) -> ReversalAnswer:
     """Reads cancel's answer. DECLINED tells by its raw code whether a refund is the way (CANCEL_WINDOW_EXCEED, ...)."""
     if answer.status == "F" and answer.code == "ORDER_NOT_EXIST":
         return ReversalAnswer(Verdict.NOT_FOUND, evidence=answer.code)
-    return _reversal(answer, _verdict(answer), None)
+    return _reversal(answer, verdict_of(answer), None)
 
 
 def refunded(answer: Message, request: RefundRequest) -> ReversalAnswer:
     """Reads refund's answer. REFUND_IN_PROCESS is decided by its code: its status letter is not published."""
     if answer.fields.get("refundRequestId", request.request_id) != request.request_id:
         return ReversalAnswer(Verdict.UNKNOWN, evidence="id_mismatch")
-    verdict, refund_id = _verdict(answer), answer.text("refundId")
+    verdict, refund_id = verdict_of(answer), answer.text("refundId")
     if verdict is Verdict.DECLINED and answer.code in codes.REFUND_INQUIRE_FIRST:
         verdict = Verdict.UNKNOWN
     amount = answer.money("refundAmount")
@@ -204,7 +204,7 @@ def refunded(answer: Message, request: RefundRequest) -> ReversalAnswer:
 
 def refund_inquiry(answer: Message, request_id: str) -> ReversalAnswer:
     """Reads inquiryRefund's answer: `result` is about the query, `refundStatus` about the money."""
-    verdict = _verdict(answer)
+    verdict = verdict_of(answer)
     if verdict is Verdict.DECLINED and answer.code in codes.REFUND_NOT_FOUND:
         return ReversalAnswer(Verdict.NOT_FOUND, evidence=answer.code)
     if verdict is not Verdict.SUCCEEDED:
@@ -222,7 +222,7 @@ def revoked(answer: Message) -> ReversalAnswer:
     """Reads revoke's answer. A token Antom no longer knows is as dead as one it just revoked."""
     if answer.status == "F" and answer.code == "INVALID_ACCESS_TOKEN":
         return ReversalAnswer(Verdict.SUCCEEDED, evidence=answer.code)
-    return _reversal(answer, _verdict(answer), None)
+    return _reversal(answer, verdict_of(answer), None)
 
 
 def _reversal(answer: Message, verdict: Verdict, reversal_id: str | None) -> ReversalAnswer:
@@ -230,7 +230,7 @@ def _reversal(answer: Message, verdict: Verdict, reversal_id: str | None) -> Rev
     return ReversalAnswer(verdict, reversal_id, refusal, answer.code)
 
 
-def _verdict(answer: Message) -> Verdict:
+def verdict_of(answer: Message) -> Verdict:
     """What `result` says about the call. A status and a code that contradict each other say nothing."""
     if answer.code in codes.OUTCOME_UNKNOWN:
         return Verdict.UNKNOWN
@@ -241,7 +241,8 @@ def _verdict(answer: Message) -> Verdict:
     return Verdict.DECLINED if answer.status == "F" and answer.code != "SUCCESS" else Verdict.UNKNOWN
 
 
-def _amount(money: Money) -> dict[str, str]:
+def amount_of(money: Money) -> dict[str, str]:
+    """An Amount object; values are strings on the wire."""
     return {"currency": money.currency, "value": str(money.value)}
 
 
