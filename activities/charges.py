@@ -8,6 +8,7 @@ means the provider is asked first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlmodel import col, select
 from temporalio import activity
@@ -15,15 +16,15 @@ from temporalio import activity
 from activities import outcomes
 from activities.contract import STEPS, StepInput
 from activities.workbench import Workbench
-from agreements import collection, gate, rulebook
+from agreements import collection, gate, inquiries, rulebook
 from agreements.agenda import StepKind
 from agreements.attempts import UNFINISHED, Verdict, order_id, request_id
 from agreements.gate import Clearance, Means
 from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus, Stop
-from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway
-from store import budgets, card_changes, cycles, ids, lifecycle, notices
+from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway, OpenAnswer
+from store import budgets, card_changes, cycles, first_payments, ids, lifecycle, notices
 from store.card_changes import Links
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential
@@ -37,6 +38,7 @@ class _Dispatch:
     account: Account
     call: Call
     request: ChargeRequest
+    credential_id: str | None
 
 
 class Charges:
@@ -50,13 +52,24 @@ class Charges:
         """Tries to collect a charge. A repeat of the same attempt asks what became of it before anything else."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await _prepare(change, step, self._bench.links)
+            to_open = None if attempt is None else await self._to_open(change, attempt)
         if attempt is None:
             return change.standing
         if attempt.status.open:
             return await self.inquire(step.model_copy(update={"subject": attempt.id}))
-        dispatch, standing = await self._cleared(step, attempt.id)
+        opened = None
+        if to_open is not None:
+            opened = await to_open.gateway.open(to_open.account, to_open.request, to_open.call)
+            later = await self._opened(step, attempt.id, to_open, opened)
+            if later is not None:
+                return later
+        not_opened = opened is not None and opened.verdict is Verdict.DECLINED
+        dispatch, standing = await self._cleared(step, attempt.id, unopened=not_opened)
         if dispatch is None:
             return standing
+        if opened is not None and not_opened:
+            refused = ChargeAnswer(Verdict.DECLINED, opened.handle, opened.decline, evidence=opened.evidence)
+            return await self._record(step, attempt.id, refused)
         return await self._record(step, attempt.id, await _debit(dispatch))
 
     @activity.defn(name=STEPS[StepKind.ANNOUNCE])
@@ -84,42 +97,76 @@ class Charges:
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await change.session.get_one(Attempt, step.subject)
             charge = await change.session.get_one(Charge, attempt.charge_id)
-            asked = attempt.status.open and attempt.next_look_at is not None and attempt.next_look_at <= change.now
+            asked = attempt.next_look_at is not None and attempt.next_look_at <= change.now
             if asked:
                 attempt.looks += 1
                 dispatch = await self._dispatch(change, attempt)
         if not asked:
             return change.standing
-        answer = await dispatch.gateway.inquire(dispatch.account, attempt.gateway_request_id, dispatch.call)
-        if collection.must_cancel(change, charge, attempt, answer, dispatch.gateway.traits):
+        traits, request = dispatch.gateway.traits, dispatch.request
+        answer = await dispatch.gateway.inquire(dispatch.account, request.request_id, dispatch.call, request.handle)
+        if collection.must_cancel(change, charge, attempt, answer, traits):
             answer = await _cancel(dispatch, answer)
-        traits = dispatch.gateway.traits
         if answer.verdict is Verdict.NOT_FOUND and collection.may_repeat(change, attempt, traits):
             again, _ = await self._cleared(step, attempt.id)
             if again is not None:
                 return await self._record(step, attempt.id, await _debit(again))
-        return await self._record(step, attempt.id, collection.settled(change, attempt, answer, traits))
+        settled = collection.settled(change, attempt, answer, traits)
+        if settled is not answer and traits.opens:
+            # What was opened and never reached must not be reached after the next attempt.
+            settled = await _cancel(dispatch, answer)
+        return await self._record(step, attempt.id, settled)
 
-    async def _cleared(self, step: StepInput, attempt_id: str) -> tuple[_Dispatch | None, Standing]:
-        """Passes the gate: what to send now that the attempt is committed as sent, or None if nothing may be sent."""
+    async def _to_open(self, change: Change, attempt: Attempt) -> _Dispatch | None:
+        """What to open first, where the provider works in two steps and nothing is open for this attempt yet."""
+        opens = self._bench.gateway(change).traits.opens
+        if not opens or attempt.status is not AttemptStatus.PREPARED or attempt.payment_id is not None:
+            return None
+        return await self._dispatch(change, attempt)
+
+    async def _opened(self, step: StepInput, attempt_id: str, wanted: _Dispatch, opened: OpenAnswer) -> Standing | None:
+        """Keeps the provider's handle. The standing to go back with where the debit cannot go on now: the provider did
+        not answer and is asked later, or what was opened is no longer what is to be debited.
+        """
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await change.session.get_one(Attempt, attempt_id)
-            limits = self._bench.gateway(change).traits.queries
-            dispatch = await self._dispatch(change, attempt) if await _may_send(change, attempt, limits) else None
+            charge = await change.session.get_one(Charge, attempt.charge_id)
+            if opened.verdict in (Verdict.SUCCEEDED, Verdict.DECLINED):
+                same = attempt.money == wanted.request.amount and attempt.credential_id == wanted.credential_id
+                attempt.payment_id = opened.handle if same else None
+            else:
+                same = False
+                attempt.looks += 1
+                attempt.evidence = opened.evidence
+                if charge.next_attempt_at is not None:
+                    charge.next_attempt_at = inquiries.next_try(attempt.looks, change.now)
+        return None if same else change.standing
+
+    async def _cleared(
+        self, step: StepInput, attempt_id: str, *, unopened: bool = False
+    ) -> tuple[_Dispatch | None, Standing]:
+        """Passes the gate: what to send now that the attempt is committed as sent, or None if nothing may be sent.
+
+        `unopened`: the provider refused to open it, so that nothing will be sent.
+        """
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            attempt = await change.session.get_one(Attempt, attempt_id)
+            traits, dispatch = self._bench.gateway(change).traits, None
+            ready = attempt.payment_id is not None or unopened or not traits.opens
+            if ready and await _may_send(change, attempt, traits.queries):
+                dispatch = await self._dispatch(change, attempt)
         return dispatch, change.standing
 
     async def _record(self, step: StepInput, attempt_id: str, answer: ChargeAnswer) -> Standing:
         async with self._bench.change(step.agreement_id, step.at) as change:
-            limits = self._bench.gateway(change).traits.queries
             attempt = await change.session.get_one(Attempt, attempt_id)
-            await outcomes.record(change, attempt, answer, limits, self._bench.links)
+            await outcomes.record(change, attempt, answer, self._bench.gateway(change).traits, self._bench.links)
         return change.standing
 
     async def _dispatch(self, change: Change, attempt: Attempt) -> _Dispatch:
         agreement = change.agreement
         charge = await change.session.get_one(Charge, attempt.charge_id)
-        credential = await change.session.get_one(Credential, attempt.credential_id)
-        seller = change.terms.seller
+        credential = await change.session.get(Credential, attempt.credential_id)
         return _Dispatch(
             gateway=self._bench.gateway(change),
             account=await self._bench.account(change),
@@ -127,13 +174,20 @@ class Charges:
             request=ChargeRequest(
                 request_id=attempt.gateway_request_id,
                 order_id=order_id(agreement.id, charge.cycle, charge.id),
-                description=f"{seller.name if seller else agreement.reference}, {cycles.in_words(charge)}",
+                description=cycles.described(change, charge),
                 amount=attempt.money,
                 payment_method=agreement.payment_method,
-                token=self._bench.open_token(credential),
+                token=self._bench.open_token(credential) if credential else "",
                 notify_url=self._bench.notify_url(change),
                 customer_id=agreement.customer_id,
+                agreement_id=agreement.id,
+                terms=change.terms,
+                token_reference=credential.token_reference if credential else None,
+                handle=attempt.payment_id,
+                network_transaction_id=credential.network_transaction_id if credential else None,
+                transaction_link_id=credential.transaction_link_id if credential else None,
             ),
+            credential_id=attempt.credential_id,
         )
 
 
@@ -145,7 +199,6 @@ async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | N
         return existing if existing.status.open else None
     charge = await change.session.get_one(Charge, step.subject)
     if await _in_flight(change, charge):
-        charge.next_attempt_at = None
         return None
     if charge.next_attempt_at is None or charge.next_attempt_at > change.now or change.agreement.stop is not Stop.NONE:
         return None
@@ -156,8 +209,10 @@ async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | N
     credential = await change.session.get_one(Credential, change.agreement.credential_id)
     if existing is not None:
         # It waited out a pause or a crash and was never sent: what it debits is what is owed now.
-        existing.amount, existing.currency = charge.money.value, charge.money.currency
-        existing.credential_id, existing.fingerprint = credential.id, credential.fingerprint
+        if (existing.money, existing.credential_id) != (charge.money, credential.id):
+            existing.amount, existing.currency = charge.money.value, charge.money.currency
+            existing.credential_id, existing.fingerprint = credential.id, credential.fingerprint
+            existing.payment_id = None
         return existing
     attempt = Attempt(
         id=ids.new("att"),
@@ -178,9 +233,22 @@ async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | N
 
 
 async def _in_flight(change: Change, charge: Charge) -> bool:
-    """Whether money may be moving for this charge: then no other attempt starts, whoever asks for one."""
+    """Whether money may be moving for this charge: then no other attempt starts, whoever asks for one.
+
+    A page on which the customer may be paying it is closed first (design promise 5).
+    """
+    page = await first_payments.page_of(change.session, charge.id)
+    if page is not None:
+        if page.status != "closing" and not await first_payments.close(change, page):
+            page.status, page.next_try_at, page.expires_at = "expired", None, None
+            return False
+        charge.next_attempt_at = max(page.next_try_at or change.now, change.now) + timedelta(seconds=1)
+        return True
     query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
-    return (await change.session.exec(query.limit(1))).first() is not None
+    if (await change.session.exec(query.limit(1))).first() is None:
+        return False
+    charge.next_attempt_at = None
+    return True
 
 
 async def _cleared_to_try(change: Change, charge: Charge, links: Links) -> bool:
@@ -233,8 +301,9 @@ async def _may_send(change: Change, attempt: Attempt, limits: QueryLimits) -> bo
     return clearance is Clearance.GO
 
 
-async def _cancel(dispatch: _Dispatch, processing: ChargeAnswer) -> ChargeAnswer:
-    reversal = await dispatch.gateway.cancel(dispatch.account, dispatch.request.request_id, dispatch.call)
+async def _cancel(dispatch: _Dispatch, found: ChargeAnswer) -> ChargeAnswer:
+    request = dispatch.request
+    reversal = await dispatch.gateway.cancel(dispatch.account, request.request_id, dispatch.call, request.handle)
     if reversal.verdict is not Verdict.SUCCEEDED:
-        return processing
-    return ChargeAnswer(Verdict.CANCELED, payment_id=processing.payment_id, evidence="canceled_by_us")
+        return found
+    return ChargeAnswer(Verdict.CANCELED, payment_id=found.payment_id, evidence="canceled_by_us")

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from temporalio import activity
 
-from activities.authorizations import keep_token
 from activities.contract import STEPS, StepInput
+from activities.tokens import keep_token
 from activities.workbench import Workbench
 from agreements import inquiries
 from agreements.agenda import StepKind
@@ -86,7 +86,7 @@ class Credentials:
     async def _end(self, change: Change, account: Account, credential: Credential) -> ReversalAnswer:
         call = self._bench.call(change.agreement, change.now)
         token = self._bench.open_token(credential)
-        return await self._bench.gateway(change).revoke(account, token, call)
+        return await self._bench.gateway(change).revoke(account, token, call, change.agreement.customer_id)
 
     def _is_same(self, credential: Credential, refresh_token: str) -> bool:
         """Whether nobody was quicker; what is sealed may differ although the secret is the same (vault rotation)."""

@@ -7,17 +7,20 @@ from contextlib import suppress
 from sqlmodel import select
 from temporalio import activity
 
-from activities import outcomes, refund_news
-from activities.authorizations import ASK_FOR, give_up, grant
+from activities import outcomes, refund_news, tokens
+from activities.authorizations import ASK_FOR
 from activities.contract import NEWS, REFUND_NEWS, NewsInput, RefundNewsInput
 from activities.workbench import Workbench
 from agreements.attempts import Verdict
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
+from agreements.status import AttemptStatus
 from gateways.port import BadNotification, ChargeAnswer, News, NewsKind, Token
-from store import lifecycle, refunds
+from store import first_payments, lifecycle, refunds
 from store.changes import Change
 from store.tables import Attempt, Authorization, Credential, Notification
+
+_PAYABLE = ("open", "granted", "closing")
 
 
 class ProviderNews:
@@ -74,6 +77,15 @@ class ProviderNews:
         if refund_news.undoes(attempt, news):
             await refund_news.canceled(change, attempt)
             return
+        page = await change.session.get(Authorization, attempt.authorization_id) if attempt.authorization_id else None
+        if page is not None and page.status in _PAYABLE:
+            _look_at_page(change, page)
+            return
+        if news.claims is not None:
+            attempt.next_look_at = change.now
+            return
+        if news.verdict is not Verdict.SUCCEEDED and news.payment_id != (attempt.payment_id or news.payment_id):
+            return  # about something that was opened for this attempt before and given up
         answer = ChargeAnswer(
             verdict=news.verdict or Verdict.UNKNOWN,
             payment_id=news.payment_id,
@@ -81,13 +93,22 @@ class ProviderNews:
             amount=news.amount,
             evidence=f"notified_{news.reason or ''}".rstrip("_"),
         )
-        limits = self._bench.gateway(change).traits.queries
-        await outcomes.record(change, attempt, answer, limits, self._bench.links)
+        await outcomes.record(change, attempt, answer, self._bench.gateway(change).traits, self._bench.links)
 
     async def _code(self, change: Change, news: News, journalled: Notification) -> None:
-        """The customer agreed. The same code comes by redirect and by notification; the first one is used."""
+        """The customer agreed, or comes back from the page. The same code comes by redirect and by notification; the
+        first one is used.
+        """
         authorization = await self._authorization(change, news)
-        if authorization is not None and authorization.status == "open" and not change.agreement.ended:
+        if authorization is None:
+            return
+        payment = await first_payments.of(change.session, authorization)
+        if payment is not None:
+            if authorization.status in _PAYABLE:
+                _look_at_page(change, authorization)
+            elif payment.status in (AttemptStatus.FAILED, AttemptStatus.CANCELED) and news.request_id is not None:
+                payment.next_look_at = change.now  # paid after all, maybe
+        elif authorization.status == "open" and not change.agreement.ended:
             authorization.status = "granted"
             authorization.code_notification_id = journalled.id
             authorization.next_try_at = change.now
@@ -100,9 +121,9 @@ class ProviderNews:
             return
         token = Token(access_token=news.token, expires_at=None)
         if authorization.status in ("open", "granted") and not change.agreement.ended:
-            await grant(change, self._bench.vault, authorization, token)
+            await tokens.grant(change, self._bench.vault, authorization, token)
         elif not await self._known(change, news.token):
-            give_up(change, self._bench.vault, token)
+            tokens.give_up(change, self._bench.vault, token)
 
     async def _known(self, change: Change, token: str) -> bool:
         query = select(Credential.id).where(
@@ -126,3 +147,9 @@ class ProviderNews:
             Authorization.state_hash == self._bench.vault.fingerprint(news.authorization_state),
         )
         return (await change.session.exec(query)).first()
+
+
+def _look_at_page(change: Change, page: Authorization) -> None:
+    """What is said of a page that takes a payment is asked of the provider: its messages prove too little."""
+    page.status = "closing" if page.status == "closing" else "granted"
+    page.next_try_at = change.now

@@ -15,10 +15,10 @@ from agreements import collection, retries, rulebook, schedule
 from agreements.attempts import ChargeAnswer, Finding
 from agreements.collection import Aftermath
 from agreements.declines import Decline, DeclineCategory
-from agreements.guarantees import QueryLimits
+from agreements.guarantees import Traits
 from agreements.refunds import RefundKind, RefundStatus
 from agreements.retries import Action, Case
-from agreements.status import ChargeStatus, Stop
+from agreements.status import ChargePurpose, ChargeStatus, Stop
 from store import budgets, card_changes, cycles, ids, lifecycle
 from store.card_changes import Links
 from store.changes import Change
@@ -27,7 +27,7 @@ from store.tables import Attempt, Charge, Credential, Refund
 _FAILURES = (Finding.FAIL, Finding.CANCEL)
 
 
-async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, limits: QueryLimits, links: Links) -> None:
+async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, traits: Traits, links: Links) -> None:
     """Writes down what is now known of an attempt, and what follows from it. Harmless when it was known already."""
     charge = await change.session.get_one(Charge, attempt.charge_id)
     finding = collection.record(
@@ -36,7 +36,7 @@ async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, limits:
         attempt,
         answer,
         others=await _others(change, attempt),
-        limits=limits,
+        traits=traits,
         rulebook_version=rulebook.current().version,
     )
     if finding in (Finding.NOTHING, Finding.LOOK_AGAIN):
@@ -80,12 +80,17 @@ def _send_back(change: Change, charge: Charge, attempt: Attempt) -> None:
 def _why(charge: Charge) -> str:
     if charge.paid_at is not None:
         return "the cycle was paid already"
-    return "the charge was canceled" if charge.canceled_at is not None else "the agreement was revoked"
+    if charge.purpose is ChargePurpose.VERIFICATION:
+        return "a verification"
+    return "the charge was canceled" if charge.canceled_at is not None else "the agreement had ended"
 
 
 async def _declined(change: Change, charge: Charge, attempt: Attempt, links: Links) -> None:
-    if change.agreement.ended:
-        lifecycle.cancel_charge(change, charge)
+    if change.agreement.ended or charge.purpose is ChargePurpose.VERIFICATION:
+        cycles.cancel(change, charge)
+        return
+    if attempt.authorization_id is not None:
+        # The customer's own try with another card: the charge's plan goes on as it was.
         return
     if change.agreement.credential_id != attempt.credential_id:
         # It was in flight when the card was changed: what the old one's issuer says decides nothing any more.

@@ -18,9 +18,21 @@ _TAKEN = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED)
 
 async def refunded(change: Change, news: News) -> None:
     """A refund has ended: one of ours, or one made at the provider, which is written down first."""
-    query = select(Refund).where(Refund.agreement_id == change.agreement.id, Refund.request_id == news.request_id)
-    refund = (await change.session.exec(query)).first() or await _made_at_provider(change, news)
+    refund = await refunds.told_of(
+        change.session,
+        change.agreement.account_id,
+        request_id=news.request_id,
+        reversal_id=news.reversal_id,
+        payment_id=news.payment_id,
+        amount=news.amount,
+    )
+    refund = refund or await _made_at_provider(change, news)
     if refund is None:
+        return
+    refund.provider_id = refund.provider_id or news.reversal_id
+    if news.claims is not None:
+        # Its sender has proved too little to be believed: the provider is asked.
+        refund.in_doubt, refund.next_try_at = True, change.now
         return
     verdict = news.verdict or Verdict.UNKNOWN
     if news.amount is not None and news.amount != refund.money:
@@ -47,6 +59,7 @@ async def canceled(change: Change, attempt: Attempt) -> None:
 async def _made_at_provider(change: Change, news: News) -> Refund | None:
     query = select(Attempt).where(Attempt.agreement_id == change.agreement.id, Attempt.payment_id == news.payment_id)
     attempt = (await change.session.exec(query)).first()
-    if attempt is None or news.request_id is None:
+    request_id = news.request_id or news.reversal_id
+    if attempt is None or request_id is None:
         return None
-    return refunds.made_at_provider(change, attempt, RefundKind.REFUND, news.request_id, news.amount or attempt.money)
+    return refunds.made_at_provider(change, attempt, RefundKind.REFUND, request_id, news.amount or attempt.money)

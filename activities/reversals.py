@@ -33,6 +33,8 @@ class _Dispatch:
     question: bool
     debit: str
     """The request id of the debit that is given back."""
+    handle: str | None
+    """The provider's name of the refund, where it told us."""
     request: RefundRequest
 
 
@@ -81,6 +83,7 @@ class Reversals:
             kind=before.kind,
             question=before.in_doubt,
             debit=attempt.gateway_request_id,
+            handle=refund.provider_id,
             request=RefundRequest(
                 request_id=refund.request_id,
                 payment_id=attempt.payment_id or "",
@@ -93,13 +96,14 @@ class Reversals:
 
 async def _ask(dispatch: _Dispatch) -> ReversalAnswer:
     gateway, account, call = dispatch.gateway, dispatch.account, dispatch.call
+    paid_as = dispatch.request.payment_id or None
     if dispatch.kind is RefundKind.CANCEL and dispatch.question:
-        payment = await gateway.inquire(account, dispatch.debit, call)
+        payment = await gateway.inquire(account, dispatch.debit, call, paid_as)
         return ReversalAnswer(payment.verdict, evidence=payment.evidence)
     if dispatch.kind is RefundKind.CANCEL:
-        return await gateway.cancel(account, dispatch.debit, call)
+        return await gateway.cancel(account, dispatch.debit, call, paid_as)
     if dispatch.question:
-        return await gateway.inquire_refund(account, dispatch.request.request_id, call)
+        return await gateway.inquire_refund(account, dispatch.request.request_id, call, dispatch.handle)
     return await gateway.refund(account, dispatch.request, call)
 
 

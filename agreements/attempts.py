@@ -63,16 +63,19 @@ UNFINISHED = tuple(status for status in AttemptStatus if status.open)
 """Money may be moving: no other attempt of the cycle may start."""
 
 
-def judge(status: AttemptStatus, verdict: Verdict, *, paid_by_another: bool, revoked: bool) -> Finding:
-    """Decides by what is known of the attempt, of its cycle and of the agreement's revocation.
+def judge(
+    status: AttemptStatus, verdict: Verdict, *, paid_by_another: bool, unwanted: bool, cancel_stands: bool
+) -> Finding:
+    """Decides by what is known of the attempt and of its cycle; money that is `unwanted` is not kept.
 
-    A success is never ignored, whenever it comes (payment-rules §4 point 7), with one exception: the provider says that
-    a success reported after an accepted cancel stays canceled (gateways/antom.md §3.6).
+    A success is never ignored, whenever it comes (payment-rules §4 point 7), except after a cancel where the provider
+    vouches that the cancel stands.
     """
-    if status in (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED, AttemptStatus.CANCELED):
+    over = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED)
+    if status in over or (status is AttemptStatus.CANCELED and cancel_stands):
         return Finding.NOTHING
     if verdict is Verdict.SUCCEEDED:
-        return Finding.REVERSE if paid_by_another or revoked else Finding.COLLECT
+        return Finding.REVERSE if paid_by_another or unwanted else Finding.COLLECT
     if not status.open:
         return Finding.NOTHING
     return {

@@ -15,7 +15,7 @@ from agreements.guarantees import QueryLimits, Traits
 from agreements.policies import AtEnd
 from agreements.records import AttemptRecord, Book, ChargeRecord
 from agreements.retries import Action, Decision
-from agreements.status import AttemptStatus, ChargeStatus, Stop
+from agreements.status import AgreementStatus, AttemptStatus, ChargePurpose, ChargeStatus, Stop
 
 UNFINISHED = Decline(
     category=DeclineCategory.ISSUER_UNAVAILABLE,
@@ -78,7 +78,7 @@ def record(
     answer: ChargeAnswer,
     *,
     others: Iterable[AttemptRecord],
-    limits: QueryLimits,
+    traits: Traits,
     rulebook_version: str,
 ) -> Finding:
     """Writes down what is now known of an attempt; what follows a failure is `follow`'s. A repeat changes nothing."""
@@ -88,14 +88,16 @@ def record(
         attempt.status,
         answer.verdict,
         paid_by_another=any(other.status is AttemptStatus.SUCCEEDED for other in others),
-        revoked=book.agreement.stop is Stop.REVOKED or charge.canceled_at is not None,
+        unwanted=_unwanted(book, charge),
+        cancel_stands=traits.cancel_stands,
     )
     attempt.payment_id = answer.payment_id or attempt.payment_id
     if finding is Finding.NOTHING:
+        _looked_in_vain(book, attempt, answer.verdict, traits.queries)
         return finding
     attempt.evidence = answer.evidence or attempt.evidence
     if finding is Finding.LOOK_AGAIN:
-        _look_again(book, charge, attempt, answer.verdict, limits, rulebook_version)
+        _look_again(book, charge, attempt, answer.verdict, traits.queries, rulebook_version)
         return finding
     attempt.next_look_at = None
     attempt.finished_at = book.now
@@ -162,11 +164,27 @@ def at_the_end(chosen: AtEnd) -> Aftermath:
     )
 
 
+def _unwanted(book: Book, charge: ChargeRecord) -> bool:
+    """Whether money taken for this charge goes back: nothing is owed for it, or nobody agreed to it any more."""
+    agreement = book.agreement
+    gone = agreement.stop is Stop.REVOKED or agreement.ended is AgreementStatus.AUTHORIZATION_FAILED
+    return gone or charge.canceled_at is not None or charge.purpose is ChargePurpose.VERIFICATION
+
+
 def _trusted(attempt: AttemptRecord, answer: ChargeAnswer) -> ChargeAnswer:
     """A success over another amount is not the success of this attempt: nothing is known until somebody looks."""
     if answer.verdict is Verdict.SUCCEEDED and answer.amount is not None and answer.amount != attempt.money:
         return ChargeAnswer(Verdict.UNKNOWN, payment_id=answer.payment_id, evidence="amount_mismatch")
     return answer
+
+
+def _looked_in_vain(book: Book, attempt: AttemptRecord, verdict: Verdict, limits: QueryLimits) -> None:
+    """An attempt that has ended is looked at again only until the provider says something about it."""
+    if attempt.next_look_at is None or attempt.status.open:
+        return
+    silent = verdict in (Verdict.UNKNOWN, Verdict.PROCESSING)
+    started = attempt.sent_at or book.now
+    attempt.next_look_at = inquiries.next_look(started, attempt.looks, book.now, limits) if silent else None
 
 
 def _look_again(
@@ -224,7 +242,7 @@ def _collected(book: Book, charge: ChargeRecord, attempt: AttemptRecord, others:
 
 
 def _reversed(book: Book, charge: ChargeRecord, attempt: AttemptRecord) -> None:
-    """The cycle is paid already, or the agreement was revoked: the money goes back (design promises 1 and 4)."""
+    """The cycle is paid already, or the money is not wanted: it goes back (design promises 1 and 4)."""
     attempt.status = AttemptStatus.REVERSED
     if charge.paid_at is None:
         charge.status = ChargeStatus.REVERSED

@@ -33,3 +33,7 @@ class Traits:
     queries: QueryLimits = AT_ANY_TIME
     consent_by_payment: bool = False
     """The customer authorizes by paying: that payment is the first cycle, or a verification."""
+    opens: bool = False
+    """A debit is opened first: the handle it gets is committed before the step that moves money (design promise 1)."""
+    cancel_stands: bool = True
+    """A success reported after an accepted cancel stays canceled (gateways/antom.md §3.6); else it counts."""

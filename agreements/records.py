@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from agreements.money import Money
 from agreements.retries import Decision
-from agreements.status import AttemptStatus, ChargeStatus, Stop
+from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus, Stop
 
 
 class AgreementRecord(Protocol):
@@ -24,6 +24,7 @@ class ChargeRecord(Protocol):
 
     id: str
     cycle: int | None
+    purpose: ChargePurpose
     status: ChargeStatus
     due_at: datetime
     next_attempt_at: datetime | None

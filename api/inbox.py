@@ -59,7 +59,7 @@ async def accept(
     if not found:
         await _note(inside, notification_id, status="ignored", detail="not a kind of message that concerns us")
         return
-    # A message of the known providers holds one piece of news.
+    # A message is about one thing; a page that was paid is two pieces of news about it.
     row = await _match(inside, account, notification_id, found[0])
     if row.status == "signalled" and row.refund_id is not None:
         refund = await refunds.current(inside.database, row.refund_id)
@@ -165,16 +165,14 @@ def _verdict(row: Attempt | Refund | Authorization | None, known: bool) -> tuple
 
 def _says_nothing_new(attempt: Attempt, news: News) -> bool:
     """Whether the attempt has ended the way the message says, or the message says less than we know."""
+    said = news.claims or news.verdict
     if attempt.status not in _FINAL:
         return False
-    if news.verdict in _SAYS_NOTHING:
+    if said in _SAYS_NOTHING:
         return True
-    if news.verdict is Verdict.DECLINED:
+    if said in (Verdict.DECLINED, Verdict.CANCELED):
         return attempt.status in (AttemptStatus.FAILED, AttemptStatus.CANCELED)
-    if news.verdict is Verdict.CANCELED:
-        return attempt.status in (AttemptStatus.FAILED, AttemptStatus.CANCELED)
-    # After a cancel Antom's word is that the cancel stands, whatever a late message says (gateways/antom.md §3).
-    agreed = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED, AttemptStatus.CANCELED)
+    agreed = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED)
     return attempt.status in agreed and news.amount in (None, attempt.money)
 
 
@@ -182,7 +180,8 @@ def _refund_known(refund: Refund, news: News) -> bool:
     if refund.next_try_at is not None:
         return False
     expected = {Verdict.SUCCEEDED: RefundStatus.SUCCEEDED, Verdict.DECLINED: RefundStatus.FAILED}
-    return news.verdict in _SAYS_NOTHING or expected.get(news.verdict or Verdict.UNKNOWN) is refund.status
+    said = news.claims or news.verdict or Verdict.UNKNOWN
+    return said in _SAYS_NOTHING or expected.get(said) is refund.status
 
 
 async def _answer_written(inside: Services, account: GatewayAccount, news: News) -> None:
@@ -214,8 +213,14 @@ async def _attempt(session: AsyncSession, account: GatewayAccount, news: News) -
 
 
 async def _refund(session: AsyncSession, account: GatewayAccount, news: News) -> Refund | None:
-    query = select(Refund).where(Refund.request_id == news.request_id)
-    return (await session.exec(_of_account(query, Refund.agreement_id, account))).first()
+    return await refunds.told_of(
+        session,
+        account.id,
+        request_id=news.request_id,
+        reversal_id=news.reversal_id,
+        payment_id=news.payment_id,
+        amount=news.amount,
+    )
 
 
 async def _workflow_of_refund(session: AsyncSession, account: GatewayAccount, news: News) -> str | None:

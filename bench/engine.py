@@ -273,7 +273,7 @@ class Engine:
             attempt,
             answer,
             others=[other for other in charge.attempts.values() if other is not attempt],
-            limits=self._provider.traits.queries,
+            traits=self._provider.traits,
             rulebook_version=self._rulebook.version,
         )
         if finding in (Finding.NOTHING, Finding.LOOK_AGAIN):

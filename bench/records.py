@@ -14,7 +14,7 @@ from agreements.money import Money
 from agreements.policies import RetryPolicy
 from agreements.schedule import Plan
 from agreements.standing import Identity
-from agreements.status import AgreementStatus, AttemptStatus, ChargeStatus, Stop
+from agreements.status import AgreementStatus, AttemptStatus, ChargePurpose, ChargeStatus, Stop
 from bench.customers import Payer
 
 OVER = frozenset({ChargeStatus.SUCCEEDED, ChargeStatus.FAILED, ChargeStatus.SKIPPED, ChargeStatus.CANCELED})
@@ -86,6 +86,7 @@ class Charge:
     amount: int | None
     due_at: datetime
     next_attempt_at: datetime | None
+    purpose: ChargePurpose = ChargePurpose.CYCLE
     status: ChargeStatus = ChargeStatus.SCHEDULED
     act_by: datetime | None = None
     catch_up: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from store.card_changes import Links
     from store.database import Database
     from store.tables import Attempt
+
+_NO_TIME = timedelta(0)
 
 app = typer.Typer(help="Charges that wait for a person.", no_args_is_help=True)
 
@@ -64,7 +67,7 @@ async def settle(
     """The charge's status once the attempt has the outcome a person found. Raises LookupError if none is open."""
     from activities import outcomes
     from agreements.attempts import ChargeAnswer, Verdict
-    from agreements.guarantees import AT_ANY_TIME
+    from agreements.guarantees import Traits
     from store.changes import change
     from store.tables import Charge
     from workflows import client as workflows
@@ -77,7 +80,7 @@ async def settle(
         if not attempt.status.open:
             raise LookupError(f"{request_id} is {attempt.status} already: nothing to resolve")
         answer = ChargeAnswer(verdict, evidence=f"operator: {note}")
-        await outcomes.record(locked, attempt, answer, AT_ANY_TIME, links)
+        await outcomes.record(locked, attempt, answer, Traits(None, _NO_TIME, None, _NO_TIME), links)
         charge = await locked.session.get_one(Charge, attempt.charge_id)
     await workflows.look(temporal, locked.standing)
     return charge.status.value

@@ -118,7 +118,7 @@ async def _narrow(change: Change) -> None:
             raise Conflict(f"cycle {charge.cycle} is made already, so the terms must go as far as that")
         if charge.status is ChargeStatus.SCHEDULED:
             await cycles.drop_prepared(change, charge)
-            lifecycle.cancel_charge(change, charge)
+            cycles.cancel(change, charge)
 
 
 async def _reprice(change: Change, before: Money | None, after: Money | None) -> None:

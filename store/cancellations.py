@@ -39,7 +39,7 @@ async def cancel(change: Change, charge_id: str) -> Refund | None:
         await cycles.write_next(change, charge.cycle + 1)
     await cycles.drop_prepared(change, charge)
     charge.canceled_at = change.now
-    lifecycle.cancel_charge(change, charge)
+    cycles.cancel(change, charge)
     await lifecycle.complete_if_finished(change)
     return None
 

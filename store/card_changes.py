@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import and_, col, or_, select
+from sqlmodel import col, select
 
 from agreements import collection, rulebook
 from agreements.card_changes import OPEN, CardChangeStatus, Initiator
 from agreements.declines import Decline
-from agreements.status import AttemptStatus, ChargeStatus
-from store import ids, open_links, releases, views
+from agreements.status import AttemptStatus
+from store import cycles, first_payments, ids, open_links, releases, views
 from store.changes import Change
 from store.tables import Attempt, Authorization, CardChange, Charge, Credential
 from store.vault import Vault
@@ -101,7 +100,8 @@ async def refused(change: Change, authorization: Authorization) -> None:
 async def swap(change: Change, card_change_id: str, credential: Credential) -> None:
     """The new credential is proven: from here on it is charged, overdue cycles first, and the old one is released.
 
-    Where a payment is the proof, that payment is settled as the attempt it is before this is called.
+    Where a payment is the proof, that payment is settled as the attempt it is before this is called. A link whose time
+    ran out while the customer was on the provider's page counts: they have agreed.
     """
     agreement, session = change.agreement, change.session
     card_change = await session.get_one(CardChange, card_change_id)
@@ -114,7 +114,7 @@ async def swap(change: Change, card_change_id: str, credential: Credential) -> N
     masked = {name: view.model_dump(mode="json") for name, view in shown.items()}
     _tell(change, "card_change.completed", card_change, **masked)
     await _hand_over(change, credential)
-    for charge in await _overdue(change):
+    for charge in await cycles.overdue(change):
         await renew(change, charge, credential)
     releases.retire(change, old)
 
@@ -126,7 +126,7 @@ async def renew(change: Change, charge: Charge, credential: Credential) -> None:
         # Never sent: its number is the next one's, whatever became of it.
         if attempt.sent_at is None:
             attempt.status, attempt.finished_at = AttemptStatus.PREPARED, None
-            attempt.credential_id, attempt.fingerprint = credential.id, credential.fingerprint
+            _debit_from(attempt, credential)
     collection.renew(change, charge, rulebook.current().version)
 
 
@@ -134,28 +134,26 @@ async def _finish(change: Change, card_change: CardChange, status: CardChangeSta
     card_change.status = status
     card_change.finished_at = change.now
     for authorization in await open_links.pages(change.session, card_change):
-        authorization.status = "canceled"
-        authorization.next_try_at = None
-        authorization.expires_at = None
+        if not await first_payments.close(change, authorization):
+            authorization.status = "canceled"
+            authorization.next_try_at = None
+            authorization.expires_at = None
 
 
 async def _hand_over(change: Change, credential: Credential) -> None:
     """What was prepared and never sent is sent with the new credential: the gate reads it under the lock held here."""
-    query = select(Attempt).where(Attempt.agreement_id == change.agreement.id, Attempt.status == AttemptStatus.PREPARED)
-    for attempt in await change.session.exec(query):
-        attempt.credential_id, attempt.fingerprint = credential.id, credential.fingerprint
-
-
-async def _overdue(change: Change) -> Sequence[Charge]:
-    """What is owed and not in flight, oldest first. Who failed with the old card is tried with the new one; what was
-    written off was canceled, carried or skipped.
-    """
-    waiting = col(Charge.status).in_((ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED))
-    failed = and_(col(Charge.status) == ChargeStatus.FAILED, col(Charge.attempts_made) > 0)
-    query = select(Charge).where(
-        Charge.agreement_id == change.agreement.id, Charge.due_at <= change.now, or_(waiting, failed)
+    query = select(Attempt).where(
+        Attempt.agreement_id == change.agreement.id,
+        Attempt.status == AttemptStatus.PREPARED,
+        col(Attempt.authorization_id).is_(None),
     )
-    return (await change.session.exec(query.order_by(col(Charge.due_at), Charge.id))).all()
+    for attempt in await change.session.exec(query):
+        _debit_from(attempt, credential)
+
+
+def _debit_from(attempt: Attempt, credential: Credential) -> None:
+    """What the provider opened for the old one is not used."""
+    attempt.credential_id, attempt.fingerprint, attempt.payment_id = credential.id, credential.fingerprint, None
 
 
 def _tell(change: Change, type_: str, card_change: CardChange, **details: Any) -> None:

@@ -7,7 +7,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.card_changes import LIFE, OPEN, CardChangeStatus, Initiator
 from agreements.status import AgreementStatus, ChargeStatus
-from store import card_changes, ids, open_links
+from store import card_changes, first_payments, ids, open_links
 from store.card_changes import Links
 from store.changes import Change
 from store.creation import renew_state
@@ -16,7 +16,9 @@ from store.tables import Authorization, CardChange, Charge
 from store.vault import Vault
 
 
-async def request(change: Change, links: Links, initiator: Initiator, return_url: str | None) -> CardChange:
+async def request(
+    change: Change, links: Links, initiator: Initiator, return_url: str | None, reason: str | None = None
+) -> CardChange:
     """A new link, in place of one that is open. Raises Conflict unless the agreement runs."""
     agreement = change.agreement
     if agreement.ended or agreement.credential_id is None:
@@ -31,7 +33,7 @@ async def request(change: Change, links: Links, initiator: Initiator, return_url
         links,
         initiator=initiator,
         expires_at=max([change.now + LIFE, *deadlines]),
-        reason=agreement.action_required,
+        reason=agreement.action_required or reason,
         charge=waiting[0] if waiting else None,
         return_url=return_url,
     )
@@ -46,15 +48,16 @@ async def find(session: AsyncSession, vault: Vault, token: str) -> CardChange | 
 async def open_page(change: Change, vault: Vault, card_change: CardChange) -> Authorization | None:
     """Asks for a page of the provider for the customer, or None if the link does not work any more.
 
-    Pages opened before keep working, for the customer may come back to one. Here a provider whose proof is a payment
-    gets its payment written down before the page is asked for.
+    Pages opened before keep working, for the customer may come back to one. Where the proof is a payment there is one
+    page at a time, and the payment is written down before it is asked for.
     """
     if card_change.status not in OPEN or card_change.expires_at <= change.now:
         return None
     card_change.status = CardChangeStatus.OPENED
     card_change.opened_at = card_change.opened_at or change.now
+    by_payment = first_payments.needed(change.agreement)
     for page in await open_links.pages(change.session, card_change):
-        if page.status in ("requested", "granted"):
+        if by_payment or page.status in ("requested", "granted"):
             return page
     authorization = Authorization(
         id=ids.new("aut"),
@@ -67,6 +70,8 @@ async def open_page(change: Change, vault: Vault, card_change: CardChange) -> Au
     )
     renew_state(vault, authorization)
     change.session.add(authorization)
+    if by_payment:
+        await first_payments.with_new_card(change, authorization)
     return authorization
 
 

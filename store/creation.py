@@ -12,7 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from agreements.status import AgreementStatus
 from agreements.terms import Terms
 from agreements.views import Customer
-from store import clocks, ids
+from store import clocks, first_payments, ids
 from store.changes import Change
 from store.merchants import Principal
 from store.tables import Agreement, Authorization
@@ -86,6 +86,8 @@ async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
     renew_state(vault, authorization)
     session.add(authorization)
     change = Change(session, agreement, now)
+    if first_payments.needed(agreement):
+        await first_payments.with_consent(change, authorization)
     await change.finish()
     return change
 
@@ -93,5 +95,12 @@ async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
 def renew_state(vault: Vault, authorization: Authorization) -> str:
     """A fresh unguessable state: providers want one per request, and a page whose answer got lost must not count."""
     state = secrets.token_urlsafe(32)
+    authorization.state_hash = vault.fingerprint(state)
+    return state
+
+
+def lasting_state(vault: Vault, authorization: Authorization) -> str:
+    """The one state of a page that takes a payment: a request for it is repeated with every byte the same."""
+    state = vault.fingerprint(f"state of {authorization.id}")
     authorization.state_hash = vault.fingerprint(state)
     return state

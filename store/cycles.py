@@ -6,10 +6,11 @@ one written is never skipped, so that whoever comes to it writes the next.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func
-from sqlmodel import col, select
+from sqlmodel import and_, col, or_, select
 
 from agreements import enforcement, gate, schedule
 from agreements.money import Money
@@ -79,7 +80,8 @@ async def write_missed(change: Change) -> list[Charge]:
     """Writes every cycle up to the first one still to come; answers the overdue scheduled ones, oldest first."""
     cycle = await last_written(change)
     last = await find(change, cycle)
-    while last is None or last.due_at <= change.now:
+    # One that was tried already was paid by the customer as they agreed.
+    while last is None or last.due_at <= change.now or last.attempts_made:
         cycle += 1
         last = await write_next(change, cycle)
         if last is None:
@@ -130,6 +132,14 @@ async def set_amount(change: Change, charge: Charge, amount: Money | None) -> No
     prepared = select(Attempt).where(Attempt.charge_id == charge.id, Attempt.status == AttemptStatus.PREPARED)
     for attempt in await change.session.exec(prepared):
         attempt.currency, attempt.amount = amount.currency, amount.value
+        attempt.payment_id = None  # what the provider opened was over another amount
+
+
+def cancel(change: Change, charge: Charge) -> None:
+    """Nothing will be collected for it, and nobody owes it any more."""
+    charge.status = ChargeStatus.CANCELED
+    charge.next_attempt_at = None
+    change.event("charge.canceled", charge)
 
 
 async def skip(change: Change, charge: Charge, reason: str) -> None:
@@ -149,6 +159,18 @@ async def missed(change: Change, charge: Charge) -> None:
         gate.wait_for_customer(change, charge, "past_catch_up_limit", change.policy)
     elif then is CatchUpThen.SKIP or not await carry(change, charge):
         await skip(change, charge, "past the catch-up limit")
+
+
+async def overdue(change: Change) -> Sequence[Charge]:
+    """What is owed and not in flight, oldest first. Who failed with a card is tried with its successor; what was
+    written off was canceled, carried or skipped.
+    """
+    waiting = col(Charge.status).in_((ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED))
+    failed = and_(col(Charge.status) == ChargeStatus.FAILED, col(Charge.attempts_made) > 0)
+    query = select(Charge).where(
+        Charge.agreement_id == change.agreement.id, Charge.due_at <= change.now, or_(waiting, failed)
+    )
+    return (await change.session.exec(query.order_by(col(Charge.due_at), Charge.id))).all()
 
 
 async def carry(change: Change, charge: Charge) -> bool:
@@ -189,7 +211,15 @@ async def open_charges(change: Change) -> list[Charge]:
 
 def in_words(charge: Charge) -> str:
     """What a charge is for, as customers and operators read it."""
+    if charge.purpose is ChargePurpose.VERIFICATION:
+        return "verification, given back at once"
     return charge.description or "on demand" if charge.cycle is None else f"cycle {charge.cycle}"
+
+
+def described(change: Change, charge: Charge) -> str:
+    """The same with the seller's name, as the provider shows it to the customer."""
+    seller = change.terms.seller
+    return f"{seller.name if seller else change.agreement.reference}, {in_words(charge)}"
 
 
 async def made_on_demand(change: Change, apart_from: Charge | None = None) -> int:

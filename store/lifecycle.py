@@ -8,9 +8,9 @@ from sqlmodel import col, select
 
 from agreements.attempts import UNFINISHED
 from agreements.status import AgreementStatus, AttemptStatus, ChargeStatus, Stop
-from store import card_changes, cycles, releases
+from store import card_changes, cycles, first_payments, releases
 from store.changes import Change
-from store.tables import Attempt, Authorization, Charge, Credential
+from store.tables import Attempt, Authorization, Credential
 
 
 class Conflict(Exception):
@@ -151,11 +151,13 @@ async def _end(change: Change, status: AgreementStatus) -> None:
 
 async def _close_authorizations(change: Change) -> None:
     query = select(Authorization).where(
-        Authorization.agreement_id == change.agreement.id, col(Authorization.status).not_in(("completed", "failed"))
+        Authorization.agreement_id == change.agreement.id,
+        col(Authorization.status).in_(("requested", "open", "granted")),
     )
     for authorization in await change.session.exec(query):
-        authorization.status = "canceled"
-        authorization.next_try_at = None
+        if not await first_payments.close(change, authorization):
+            authorization.status = "canceled"
+            authorization.next_try_at = None
 
 
 async def _cancel_open_charges(change: Change) -> None:
@@ -169,16 +171,10 @@ async def _cancel_open_charges(change: Change) -> None:
         if attempt.status is AttemptStatus.PREPARED:
             attempt.status = AttemptStatus.CANCELED
             attempt.finished_at = change.now
-        else:
-            attempt.next_look_at = change.now
-            in_flight.add(attempt.charge_id)
+            continue
+        in_flight.add(attempt.charge_id)
+        if attempt.authorization_id is None:
+            attempt.next_look_at = change.now  # what is being paid on a page is found out as the page is closed
     for charge in await cycles.open_charges(change):
         if charge.id not in in_flight:
-            cancel_charge(change, charge)
-
-
-def cancel_charge(change: Change, charge: Charge) -> None:
-    """Nothing will be collected for it, and nobody owes it any more."""
-    charge.status = ChargeStatus.CANCELED
-    charge.next_attempt_at = None
-    change.event("charge.canceled", charge)
+            cycles.cancel(change, charge)

@@ -11,7 +11,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from agreements.card_changes import OPEN
 from store.tables import Authorization, CardChange
 
-_HOPEFUL = ("requested", "open", "granted")
+_HOPEFUL = ("requested", "open", "granted", "closing")
+_BEING_SETTLED = {"granted", "closing"}
 
 
 async def of(session: AsyncSession, agreement_id: str) -> CardChange | None:
@@ -29,8 +30,8 @@ async def pages(session: AsyncSession, card_change: CardChange) -> Sequence[Auth
 
 
 async def expires_at(session: AsyncSession, agreement_id: str) -> datetime | None:
-    """When the open link stops working; not while a consent given by it is being turned into a credential."""
+    """When the open link stops working; not while the provider is asked what came of it."""
     card_change = await of(session, agreement_id)
-    if card_change is None or "granted" in {each.status for each in await pages(session, card_change)}:
+    if card_change is None or _BEING_SETTLED & {each.status for each in await pages(session, card_change)}:
         return None
     return card_change.expires_at

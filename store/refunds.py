@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sqlalchemy import func, update
-from sqlmodel import col, select
+from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import catalog
@@ -67,6 +67,42 @@ async def give_back(change: Change, charge: Charge) -> Refund:
     if counted == 0:
         return _write(change, attempt, RefundKind.CANCEL, attempt.money, "the charge was canceled")
     return await ask(change, charge.id, None, "the charge was canceled")
+
+
+async def told_of(
+    session: AsyncSession,
+    account_id: str,
+    *,
+    request_id: str | None,
+    reversal_id: str | None,
+    payment_id: str | None,
+    amount: Money | None,
+) -> Refund | None:
+    """The refund a provider's message is about, of the account that vouches for it.
+
+    By our id or by the provider's own; else, where the message has none of ours, the one on its way for that payment
+    and amount whose answer has not been written down yet.
+    """
+    ours = select(Refund).join(Agreement, col(Agreement.id) == Refund.agreement_id)
+    ours = ours.where(Agreement.account_id == account_id)
+    if request_id is not None:
+        return (await session.exec(ours.where(Refund.request_id == request_id))).first()
+    if reversal_id is None:
+        return None
+    known = or_(col(Refund.provider_id) == reversal_id, col(Refund.request_id) == reversal_id)
+    found = (await session.exec(ours.where(known).limit(1))).first()
+    if found is not None or amount is None:
+        return found
+    on_its_way = ours.join(Attempt, col(Attempt.id) == Refund.attempt_id).where(
+        Attempt.payment_id == payment_id,
+        Refund.kind == RefundKind.REFUND,
+        col(Refund.provider_id).is_(None),
+        col(Refund.sent_at).is_not(None),
+        col(Refund.next_try_at).is_not(None),
+        Refund.currency == amount.currency,
+        Refund.amount == amount.value,
+    )
+    return (await session.exec(on_its_way.order_by(Refund.id).limit(1))).first()
 
 
 def made_at_provider(

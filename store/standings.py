@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlmodel import and_, col, select
+from sqlmodel import and_, col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.attempts import UNFINISHED
@@ -78,14 +78,17 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
 
 
 async def open_authorization(session: AsyncSession, agreement: Agreement) -> Authorization | None:
-    """The request for consent to go on with: one the customer agreed to, else the newest; none once it has ended."""
-    if agreement.ended:
-        return None
+    """The request for consent to go on with: one the provider is asked about, else the newest.
+
+    Once the agreement has ended only a page that may have been paid.
+    """
+    settled_first = ("closing",) if agreement.ended else ("closing", "granted")
+    wanted = settled_first if agreement.ended else (*settled_first, "requested", "open")
     query = select(Authorization).where(
-        Authorization.agreement_id == agreement.id, col(Authorization.status).in_(("requested", "open", "granted"))
+        Authorization.agreement_id == agreement.id, col(Authorization.status).in_(wanted)
     )
-    granted_first = (col(Authorization.status) == "granted").desc(), col(Authorization.id).desc()
-    return (await session.exec(query.order_by(*granted_first).limit(1))).first()
+    order = col(Authorization.status).in_(settled_first).desc(), col(Authorization.id).desc()
+    return (await session.exec(query.order_by(*order).limit(1))).first()
 
 
 async def _due(session: AsyncSession, agreement_id: str, now: datetime) -> tuple[DueCharge, ...]:
@@ -146,7 +149,8 @@ async def _closed(session: AsyncSession, agreement: Agreement) -> bool:
     )
     if (await session.exec(unreleased.limit(1))).first() is not None:
         return False
-    attempts = select(Attempt.id).where(Attempt.agreement_id == agreement.id, col(Attempt.status).in_(UNFINISHED))
+    unsettled = or_(col(Attempt.status).in_(UNFINISHED), col(Attempt.next_look_at).is_not(None))
+    attempts = select(Attempt.id).where(Attempt.agreement_id == agreement.id, unsettled)
     open_attempt = (await session.exec(attempts.limit(1))).first()
     return open_attempt is None and not await _reversals(session, agreement.id)
 
@@ -185,7 +189,9 @@ async def _reversals(session: AsyncSession, agreement_id: str) -> tuple[Unfinish
 async def due_releases(session: AsyncSession, agreement_id: str) -> tuple[DueRelease, ...]:
     """Credentials to be ended at the provider, but none that an attempt in flight was sent with: it settles first."""
     in_flight = select(Attempt.credential_id).where(
-        Attempt.agreement_id == agreement_id, col(Attempt.status).in_(UNFINISHED)
+        Attempt.agreement_id == agreement_id,
+        col(Attempt.status).in_(UNFINISHED),
+        col(Attempt.credential_id).is_not(None),
     )
     query = select(Credential).where(
         Credential.released_by == agreement_id,

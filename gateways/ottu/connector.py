@@ -50,6 +50,8 @@ class Ottu:
         queries=QueryLimits(timedelta(minutes=10), timedelta(minutes=30), 3),
         # With nothing owed, a small payment verifies the card: it goes back at once (gateways/ottu.md §5).
         consent_by_payment=True,
+        opens=True,
+        cancel_stands=False,
     )
 
     def __init__(self, client: httpx.AsyncClient) -> None:

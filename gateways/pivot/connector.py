@@ -53,6 +53,7 @@ class Pivot:
         cancel_unfinished_after=None,
         authorization_life=timedelta(minutes=15),
         consent_by_payment=True,
+        cancel_stands=False,
     )
 
     def __init__(self, client: httpx.AsyncClient) -> None:
