@@ -2,10 +2,11 @@
 
 from store.tables.agreements import Agreement, Authorization, CardChange, Credential
 from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
-from store.tables.events import Delivery, Event, IdempotencyKey, Notification, WebhookEndpoint
+from store.tables.events import Event, IdempotencyKey, Notification
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
 from store.tables.portal import PortalLink
 from store.tables.trail import TrailEntry
+from store.tables.webhooks import Delivery, DeliveryAttempt, RetiredSecret, WebhookEndpoint
 
 __all__ = [
     "Agreement",
@@ -17,6 +18,7 @@ __all__ = [
     "Credential",
     "DecisionRecord",
     "Delivery",
+    "DeliveryAttempt",
     "Event",
     "GatewayAccount",
     "IdempotencyKey",
@@ -24,6 +26,7 @@ __all__ = [
     "Notification",
     "PortalLink",
     "Refund",
+    "RetiredSecret",
     "TestClock",
     "TrailEntry",
     "WebhookEndpoint",

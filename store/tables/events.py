@@ -1,4 +1,4 @@
-"""What goes out and what comes in: events, webhook endpoints and deliveries, provider messages, idempotency keys."""
+"""What happened and what came in: events, provider messages, idempotency keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from store.tables.columns import created_at, document, instant, optional_instant
+from store.tables.columns import created_at, document, instant
 
 
 class Event(SQLModel, table=True):
@@ -40,43 +40,6 @@ class Event(SQLModel, table=True):
     created_at: datetime = created_at()
 
 
-class WebhookEndpoint(SQLModel, table=True):
-    """Where a merchant wants events. Deleting keeps the row, because deliveries refer to it."""
-
-    __tablename__ = "webhook_endpoints"
-
-    id: str = Field(primary_key=True)
-    merchant_id: str = Field(foreign_key="merchants.id", index=True)
-    livemode: bool
-    url: str
-    event_types: list[str] = document()
-    description: str | None = None
-    sealed_secret: str = Field(repr=False)
-    deleted_at: datetime | None = optional_instant()
-    created_at: datetime = created_at()
-
-
-class Delivery(SQLModel, table=True):
-    """One event to one endpoint, written with the event. `status`: pending, delivered, failed or dropped."""
-
-    __tablename__ = "deliveries"
-    __table_args__ = (
-        UniqueConstraint("event_id", "endpoint_id"),
-        Index("deliveries_unstarted", "created_at", postgresql_where=text("not started")),
-    )
-
-    id: str = Field(primary_key=True)
-    event_id: str = Field(foreign_key="events.id")
-    endpoint_id: str = Field(foreign_key="webhook_endpoints.id")
-    status: str = "pending"
-    started: bool = False
-    attempts: int = 0
-    last_status: int | None = None
-    last_error: str | None = None
-    finished_at: datetime | None = optional_instant()
-    created_at: datetime = created_at()
-
-
 class Notification(SQLModel, table=True):
     """The journal of everything a provider, or a customer's browser, told us; the raw message is sealed.
 
@@ -88,6 +51,8 @@ class Notification(SQLModel, table=True):
     __table_args__ = (
         Index("notifications_unsettled", "agreement_id", postgresql_where=text("status = 'signalled'")),
         Index("notifications_dedupe", "account_id", "dedupe_key"),
+        Index("notifications_received", "id", postgresql_where=text("status = 'received'")),
+        Index("notifications_by_age", "status", "created_at"),
     )
 
     id: str = Field(primary_key=True)

@@ -67,3 +67,50 @@ def upgrade() -> None:
     )
     op.create_index("audit_trail_agreement", "audit_trail", ["agreement_id", "id"])
     op.create_index("audit_trail_merchant", "audit_trail", ["merchant_id", "id"])
+    # Webhooks: endpoints that are disabled or have two secrets, deliveries in several runs, the log of attempts.
+    for name in ("failing_since", "disabled_at"):
+        op.add_column("webhook_endpoints", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
+    op.add_column("webhook_endpoints", sa.Column("disabled_reason", sa.Text(), nullable=True))
+    op.add_column(
+        "webhook_endpoints", sa.Column("catching_up", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
+    op.create_table(
+        "retired_webhook_secrets",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("endpoint_id", sa.Text(), nullable=False),
+        sa.Column("sealed_secret", sa.Text(), nullable=False),
+        sa.Column("signs_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["endpoint_id"], ["webhook_endpoints.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_retired_webhook_secrets_endpoint_id", "retired_webhook_secrets", ["endpoint_id"])
+    op.add_column("deliveries", sa.Column("run", sa.Integer(), server_default=sa.text("1"), nullable=False))
+    op.add_column(
+        "deliveries",
+        sa.Column("queued_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+    )
+    op.add_column("deliveries", sa.Column("attempts_before", sa.Integer(), server_default=sa.text("0"), nullable=False))
+    op.add_column("deliveries", sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True))
+    op.create_index("deliveries_of_endpoint", "deliveries", ["endpoint_id", "id"])
+    op.create_index(
+        "deliveries_open", "deliveries", ["endpoint_id", "status"], postgresql_where=sa.text("finished_at is null")
+    )
+    op.create_table(
+        "delivery_attempts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("delivery_id", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("latency_ms", sa.Integer(), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["delivery_id"], ["deliveries.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("delivery_attempts_in_order", "delivery_attempts", ["delivery_id", "number"])
+    op.create_index("delivery_attempts_by_age", "delivery_attempts", ["at"])
+    # The journal: what was received and not judged, and what may be forgotten.
+    op.create_index("notifications_received", "notifications", ["id"], postgresql_where=sa.text("status = 'received'"))
+    op.create_index("notifications_by_age", "notifications", ["status", "created_at"])
