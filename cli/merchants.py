@@ -38,15 +38,23 @@ def create(
 @app.command()
 def connect(
     merchant: Annotated[str, typer.Argument(help="The merchant's id (mer_…).")],
-    gateway: Annotated[str, typer.Argument(help="The provider, for example antom.")],
+    gateway: Annotated[str, typer.Argument(help="The provider: antom, ottu or pivot.")],
     base_url: Annotated[str, typer.Option(help="The provider's address.")],
-    client_id: Annotated[str, typer.Option(help="The id the provider knows the merchant by.")],
-    private_key_file: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The merchant's own key.")],
-    public_key_file: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="The provider's key.")],
     live: Annotated[bool, typer.Option("--live/--test", help="The mode the account is for.")],
+    key: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="One of the account's keys.")] = None,
+    key_file: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=PATH", help="The same from a file, which is safer for a secret.")
+    ] = None,
+    client_id: Annotated[str | None, typer.Option(help="Short for --key client_id=…")] = None,
+    private_key_file: Annotated[str | None, typer.Option(help="Short for --key-file private_key=…")] = None,
+    public_key_file: Annotated[str | None, typer.Option(help="Short for --key-file public_key=…")] = None,
     sandbox: Annotated[bool, typer.Option(help="Our own sandbox stands behind the address.")] = False,
 ) -> None:
-    """Connect a merchant to a provider; connecting again replaces address and keys."""
+    """Connect a merchant to a provider; connecting again replaces address and keys.
+
+    Keys of antom: client_id, private_key, public_key; of ottu: api_key, hmac_key; of pivot: client_id, client_secret,
+    callback_api_key. What else a provider's account may need is in docs/accounts.md.
+    """
     from agreements.catalog import GATEWAYS
     from settings import Settings
     from store import merchants
@@ -62,11 +70,10 @@ def connect(
         raise typer.BadParameter("a live account is reached over https only")
     settings = Settings()
     vault = Vault(settings.vault_keys, settings.vault_hash_key)
-    keys = {
-        "client_id": client_id,
-        "private_key": private_key_file.read_text(),
-        "public_key": public_key_file.read_text(),
-    }
+    given = [*(key or ()), *([f"client_id={client_id}"] if client_id else ())]
+    short = {"private_key": private_key_file, "public_key": public_key_file}
+    files = [*(key_file or ()), *(f"{name}={path}" for name, path in short.items() if path)]
+    keys = _keys(given, files)
     _check_keys(gateway, keys)
 
     async def work(session: AsyncSession) -> str:
@@ -81,16 +88,31 @@ def connect(
     typer.echo(f"notification URL: {settings.notification_url(gateway, account)}")
 
 
+def _keys(given: list[str], files: list[str]) -> dict[str, str]:
+    """By name. Raises typer.BadParameter for what is not NAME=…, is given twice or cannot be read."""
+    keys: dict[str, str] = {}
+    for text in (*given, *files):
+        name, equals, value = text.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter("a key is given as NAME=VALUE, or NAME=PATH from a file")
+        if name in keys:
+            raise typer.BadParameter(f"{name} is given twice")
+        keys[name] = value
+    for name in (text.partition("=")[0] for text in files):
+        try:
+            keys[name] = Path(keys[name]).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise typer.BadParameter(f"{name}: the file cannot be read") from error
+    return keys
+
+
 def _check_keys(gateway: str, keys: dict[str, str]) -> None:
-    """Tells now what would otherwise only fail with the first call."""
-    from gateways.antom import keys as antom
+    from gateways import accounts
     from gateways.port import Account
 
-    account = Account(id="", livemode=False, base_url="", keys=keys)
     try:
-        antom.private_key(account)
-        antom.public_key(account)
-    except antom.BadKeys as error:
+        accounts.check(gateway, Account(id="", livemode=False, base_url="", keys=keys))
+    except accounts.Unusable as error:
         raise typer.BadParameter(f"{gateway}: {error}") from error
 
 

@@ -14,6 +14,10 @@ import re
 
 from gateways.port import Account
 
+REQUIRED = ("api_key", "hmac_key")
+OPTIONAL = ("pg_code", "pg_code.<payment method>", "plugin")
+
+_PLUGINS = ("e_commerce", "payment_request")
 _VISIBLE = re.compile(r"[!-~]{1,512}", re.ASCII)
 
 
@@ -46,6 +50,14 @@ def pg_code(account: Account, payment_method: str) -> str:
 def plugin(account: Account) -> str:
     """Through which of Ottu's plugins sessions are made."""
     return account.keys.get("plugin") or "e_commerce"
+
+
+def check(account: Account) -> None:
+    """Raises BadKeys unless every key can be used."""
+    api_key(account)
+    hmac_key(account)
+    if plugin(account) not in _PLUGINS:
+        raise BadKeys(f"plugin must be one of: {', '.join(_PLUGINS)}")
 
 
 def card_type(account: Account) -> str:

@@ -18,6 +18,15 @@ import hashlib
 
 from gateways.port import Account
 
+REQUIRED = ("client_id", "client_secret", "callback_api_key")
+OPTIONAL = ("recurring_profile", "wallet_tokens", "references", "submerchant_id")
+
+_VALUES = {
+    "recurring_profile": ("customer_present", "token_never"),
+    "wallet_tokens": ("off", "on"),
+    "references": ("alphanumeric", "plain"),
+}
+
 
 class BadKeys(Exception):
     """The account's keys are missing: nothing can be asked or believed until an operator repairs it."""
@@ -57,6 +66,15 @@ def debits_wallets(account: Account) -> bool:
 def plain_references(account: Account) -> bool:
     """Whether our ids may go out as they are, dashes and underscores included."""
     return account.keys.get("references", "plain" if account.sandbox else "alphanumeric") == "plain"
+
+
+def check(account: Account) -> None:
+    """Raises BadKeys unless every key can be used."""
+    for name in REQUIRED:
+        _needed(account, name)
+    for name, allowed in _VALUES.items():
+        if account.keys.get(name, allowed[0]) not in allowed:
+            raise BadKeys(f"{name} must be one of: {', '.join(allowed)}")
 
 
 def _needed(account: Account, name: str) -> str:

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from cli.demo_merchant import ensure
 from cli.main import app as command_line
+from gateways.accounts import Unusable, check
+from gateways.port import Account
 from sandbox.main import GATEWAYS as SANDBOXES
 from settings import Settings
 from store import merchants
@@ -121,6 +123,64 @@ async def test_keys_that_are_no_keys_are_refused(environment: dict[str, str], ke
         *(w for pair in options.items() for w in pair),
     ]
     assert (await _exit_code(environment, *words))[0] == 2
+
+
+OTTU = {"api_key": "DESERTBK.s3cret", "hmac_key": "webhook key"}
+PIVOT = {"client_id": "cli_1", "client_secret": "s3cret", "callback_api_key": "callback key"}
+
+
+def _connecting(merchant: str, gateway: str, *options: str, **keys: str) -> list[str]:
+    """The words that connect a test account with keys given on the command line."""
+    given = [word for name, value in keys.items() for word in ("--key", f"{name}={value}")]
+    return ["merchants", "connect", merchant, gateway, "--test", "--base-url", "https://x.example", *given, *options]
+
+
+@pytest.mark.parametrize(("gateway", "keys"), [("ottu", OTTU), ("pivot", PIVOT | {"recurring_profile": "token_never"})])
+async def test_every_gateway_is_connected_by_naming_its_keys(
+    environment: dict[str, str], tmp_path: Path, database: Database, vault: Vault, gateway: str, keys: dict[str, str]
+) -> None:
+    made = await _printed(environment, "merchants", "create", "Example Store")
+    (name, secret), *others = keys.items()
+    (tmp_path / "secret").write_text(f"{secret}\n")
+    words = _connecting(made["merchant"], gateway, "--key-file", f"{name}={tmp_path / 'secret'}", **dict(others))
+
+    account = (await _printed(environment, *words))["account"]
+
+    async with database.transaction() as session:
+        row = await session.get_one(GatewayAccount, account)
+    assert (row.gateway, row.base_url, row.sandbox) == (gateway, "https://x.example", False)
+    assert merchants.opened_keys(vault, row) == keys
+
+
+@pytest.mark.parametrize(
+    ("gateway", "keys", "options", "said"),
+    [
+        ("ottu", {"api_key": "k"}, (), "ottu: missing: hmac_key"),
+        ("ottu", OTTU | {"hmac": "x"}, (), "unknown: hmac (known:"),
+        ("ottu", OTTU | {"plugin": "shop"}, (), "plugin must be one of: e_commerce, payment_request"),
+        ("ottu", OTTU | {"api_key": "two words"}, (), "api_key is missing or cannot be sent in a header"),
+        ("pivot", PIVOT | {"client_secret": ""}, (), "pivot: missing: client_secret"),
+        ("pivot", PIVOT | {"recurring_profile": "always"}, (), "recurring_profile must be one of"),
+        ("antom", {"client_id": "5Y1"}, (), "antom: missing: private_key, public_key"),
+        ("pivot", PIVOT, ("--key", "client_id=again"), "client_id is given twice"),
+        ("pivot", PIVOT, ("--key", "nothing"), "a key is given as NAME=VALUE"),
+        ("pivot", {}, ("--key-file", "client_secret=/no/such/file"), "client_secret: the file cannot be read"),
+    ],
+)
+async def test_keys_that_cannot_be_used_are_told_apart_before_anything_is_stored(
+    environment: dict[str, str], gateway: str, keys: dict[str, str], options: tuple[str, ...], said: str
+) -> None:
+    code, output = await _exit_code(environment, *_connecting("mer_nobody", gateway, *options, **keys))
+
+    assert code == 2
+    plain = " ".join(output.replace("│", " ").split())
+    assert said in plain
+
+
+def test_a_merchants_own_names_of_its_gateways_are_known_keys() -> None:
+    check("ottu", Account("", False, "", OTTU | {"pg_code.mpgs-kwd": "my-mpgs"}))
+    with pytest.raises(Unusable, match=r"unknown: pgcode\.mpgs-kwd"):
+        check("ottu", Account("", False, "", OTTU | {"pgcode.mpgs-kwd": "my-mpgs"}))
 
 
 async def test_the_demo_merchant_is_made_once_and_connected_everywhere_at_every_start(
