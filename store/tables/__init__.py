@@ -2,6 +2,7 @@
 
 from store.tables.agreements import Agreement, Authorization, CardChange, Credential
 from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
+from store.tables.consents import Consent
 from store.tables.events import Event, IdempotencyKey, Notification
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
 from store.tables.portal import PortalLink
@@ -15,6 +16,7 @@ __all__ = [
     "Authorization",
     "CardChange",
     "Charge",
+    "Consent",
     "Credential",
     "DecisionRecord",
     "Delivery",

@@ -50,7 +50,7 @@ class Agreement(SQLModel, table=True):
     stop: Stop = word(Stop, default=Stop.NONE)
     stopped_at: datetime | None = optional_instant()
     action_required: str | None = None
-    credential_id: str | None = None
+    credential_id: str | None = Field(default=None, index=True)
     revocation: dict[str, Any] | None = optional_document()
     revoke_at: datetime | None = optional_instant()
     revoke_tries: int = 0
@@ -131,7 +131,10 @@ class Credential(SQLModel, table=True):
     """What may be charged. The tokens are sealed; `token_hash` finds a credential by its access token."""
 
     __tablename__ = "credentials"
-    __table_args__ = (Index("credentials_unreleased", "released_by", postgresql_where=text("release_at is not null")),)
+    __table_args__ = (
+        Index("credentials_unreleased", "released_by", postgresql_where=text("release_at is not null")),
+        Index("credentials_of_customer", "merchant_id", "livemode", "customer_id", text("id desc")),
+    )
 
     id: str = Field(primary_key=True)
     merchant_id: str = Field(foreign_key="merchants.id")
@@ -141,6 +144,8 @@ class Credential(SQLModel, table=True):
     account_id: str
     kind: str
     brand: str
+    payment_method: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The agreement's it was given for; another agreement may use it for the same method only."""
     network: str | None = None
     """The card scheme (visa, mastercard, ...) whose rules apply; empty for wallets."""
     fingerprint: str | None = None
@@ -158,11 +163,14 @@ class Credential(SQLModel, table=True):
     """Why it may be debited without the customer: the type of the agreement it was given for."""
     token_reference: str | None = None
     """What else a debit must name: the provider's channel, or its own id of the customer."""
-    sealed_access_token: str = Field(repr=False)
+    sealed_access_token: str | None = Field(repr=False)
+    """Empty once it is deleted."""
     sealed_refresh_token: str | None = Field(default=None, repr=False)
     token_hash: str = Field(index=True)
     status: str = "active"
-    """active; replaced while it is still to be released; released, kept (in use elsewhere) or release_failed."""
+    """active; replaced while it is still to be released; released, kept (in use elsewhere) or release_failed;
+    superseded by another row of the same token.
+    """
     issued_at: datetime = instant()
     token_expires_at: datetime | None = optional_instant()
     refresh_expires_at: datetime | None = optional_instant()
@@ -172,4 +180,6 @@ class Credential(SQLModel, table=True):
     """The agreement that no longer uses it, and whose workflow ends it at the provider."""
     release_at: datetime | None = optional_instant()
     release_tries: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    deleted_at: datetime | None = optional_instant()
+    """The merchant does not know it any more; its secrets are wiped as soon as the provider has ended it."""
     created_at: datetime = created_at()

@@ -67,6 +67,39 @@ def upgrade() -> None:
     )
     op.create_index("audit_trail_agreement", "audit_trail", ["agreement_id", "id"])
     op.create_index("audit_trail_merchant", "audit_trail", ["merchant_id", "id"])
+    # Credentials that serve several agreements, and those that are deleted. Until now there were wallets only, whose
+    # brand is their method.
+    op.add_column("credentials", sa.Column("payment_method", sa.Text(), server_default="", nullable=False))
+    op.execute("update credentials set payment_method = brand")
+    op.add_column("credentials", sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
+    op.alter_column("credentials", "sealed_access_token", nullable=True)
+    op.create_index(
+        "credentials_of_customer", "credentials", ["merchant_id", "livemode", "customer_id", sa.text("id desc")]
+    )
+    op.create_index("ix_agreements_credential_id", "agreements", ["credential_id"])
+    # What customers were shown before they agreed.
+    op.create_table(
+        "consents",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("merchant_id", sa.Text(), nullable=False),
+        sa.Column("livemode", sa.Boolean(), nullable=False),
+        sa.Column("how", sa.Text(), nullable=False),
+        sa.Column("authorization_id", sa.Text(), nullable=True),
+        sa.Column("card_change_id", sa.Text(), nullable=True),
+        sa.Column("credential_id", sa.Text(), nullable=True),
+        sa.Column("shown", postgresql.JSONB(), nullable=False),
+        sa.Column("shown_hash", sa.Text(), nullable=False),
+        sa.Column("sealed_evidence", sa.Text(), nullable=False),
+        sa.Column("given_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["agreement_id"], ["agreements.id"]),
+        sa.ForeignKeyConstraint(["merchant_id"], ["merchants.id"]),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("authorization_id"),
+    )
+    op.create_index("consents_newest", "consents", ["agreement_id", sa.text("id desc")])
     # Webhooks: endpoints that are disabled or have two secrets, deliveries in several runs, the log of attempts.
     for name in ("failing_since", "disabled_at"):
         op.add_column("webhook_endpoints", sa.Column(name, sa.DateTime(timezone=True), nullable=True))
