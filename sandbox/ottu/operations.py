@@ -196,10 +196,12 @@ def _move_money(call: Call, txn: Transaction, operation: Operation) -> None:
 
 
 def _book(call: Call, txn: Transaction, kind: Kind, units: int, status: Status) -> int:
-    """Adds a movement to the ledger; its number."""
+    """Adds a movement to the ledger; its number. A refund goes by the id the merchant gave it, its tracking key."""
     paid_with = next((row.card_id for row in reversed(attempts_of(call.session, txn)) if row.card_id), None)
     card = call.session.get(Card, paid_with) if paid_with else None
     entry = ledger_entry(txn, kind, units, status, call.moment, card)
+    if kind is Kind.REFUND:
+        entry.request_id = call.headers.get("tracking-key") or entry.request_id
     call.session.add(entry)
     call.session.flush()
     return entry.number

@@ -76,10 +76,8 @@ async def test_a_tracking_key_makes_a_refund_once(ottu: Merchant) -> None:
     assert (again["amount"], again["result"], again["gateway_account"]) == ("5.000", "success", "mpgs-kwd")
     assert "operation" not in again
     await ottu.operate("refund", session_id, amount="5", **key("k2"))
-    assert [amount for kind, status, amount in await ottu.movements() if (kind, status) == ("refund", "succeeded")] == [
-        5000,
-        5000,
-    ]
+    refunds = [entry for entry in await ottu.ledger() if (entry["kind"], entry["status"]) == ("refund", "succeeded")]
+    assert [(entry["request_id"], entry["amount"]) for entry in refunds] == [("k1", 5000), ("k2", 5000)]
 
 
 @pytest.mark.parametrize(
