@@ -50,7 +50,7 @@ class Sighting(BaseModel):
 
 
 class Evidence(BaseModel):
-    """What identifies a person, or may: only ever stored sealed. `text` is what the merchant's page said, word by word."""
+    """What identifies a person, or may: only ever stored sealed. `text` is what the merchant's page said."""
 
     model_config = ConfigDict(frozen=True)
 
