@@ -75,6 +75,9 @@ class Attempt(SQLModel, table=True):
         Index("attempts_one_success", "charge_id", unique=True, postgresql_where=text("status = 'succeeded'")),
         Index("attempts_unfinished", "agreement_id", postgresql_where=text("next_look_at is not null")),
         Index(
+            "attempts_in_flight", "credential_id", postgresql_where=text("status in ('sent', 'processing', 'unknown')")
+        ),
+        Index(
             "attempts_by_card",
             "fingerprint",
             "merchant_id",

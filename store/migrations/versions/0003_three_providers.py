@@ -73,6 +73,12 @@ def upgrade() -> None:
     op.execute("update credentials set payment_method = brand")
     op.add_column("credentials", sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
     op.alter_column("credentials", "sealed_access_token", nullable=True)
+    op.execute(
+        "update credentials set status = 'released' from agreements where agreements.credential_id = credentials.id"
+        " and agreements.ended = 'revoked' and agreements.revocation->>'provider_status' = 'done'"
+    )
+    in_flight = sa.text("status in ('sent', 'processing', 'unknown')")
+    op.create_index("attempts_in_flight", "attempts", ["credential_id"], postgresql_where=in_flight)
     op.create_index(
         "credentials_of_customer", "credentials", ["merchant_id", "livemode", "customer_id", sa.text("id desc")]
     )
