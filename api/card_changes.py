@@ -8,7 +8,8 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from agreements.card_changes import OPEN, Initiator
-from api import card_pages, commands, telling, urls
+from api import card_pages, commands, pages, telling, urls
+from api.languages import Voice, Wish
 from api.problems import invalid
 from api.services import Services
 from store import card_requests, changes, clocks, views
@@ -42,35 +43,40 @@ async def ask(
     return answer
 
 
-async def show(inside: Services, token: str) -> Response:
+async def show(inside: Services, token: str, wish: Wish) -> Response:
     """The customer's page. Changes nothing: mail scanners open links too."""
     async with inside.database.transaction() as session:
         card_change = await card_requests.find(session, inside.vault, token)
         if card_change is None:
-            return card_pages.unknown()
+            return pages.said(wish.voice(), "unknown", 404)
         agreement = await session.get_one(Agreement, card_change.agreement_id)
         now = await clocks.now_for(session, agreement.test_clock_id)
+        voice = wish.voice(agreement.customer.get("region"))
         if card_change.status not in OPEN or (card_change.expires_at <= now):
-            return card_pages.ended(card_change)
-        return await card_pages.offer(session, card_change)
+            return card_pages.ended(voice, card_change)
+        return await card_pages.offer(session, voice, agreement, card_change)
 
 
-async def follow(inside: Services, token: str) -> Response:
-    """Asks the provider for its page and sends the customer there, once it is known within 5 s."""
+async def follow(inside: Services, token: str, wish: Wish) -> Response:
+    """The customer presses the page's button."""
     async with inside.database.transaction() as session:
         found = await card_requests.find(session, inside.vault, token)
     if found is None:
-        return card_pages.unknown()
+        return pages.said(wish.voice(), "unknown", 404)
     async with changes.change(inside.database, found.agreement_id) as change:
         card_change = await change.session.get_one(CardChange, found.id)
         page = await card_requests.open_page(change, inside.vault, card_change)
+    voice = wish.voice(change.agreement.customer.get("region"))
     if page is None:
-        return card_pages.ended(card_change)
+        return card_pages.ended(voice, card_change)
     await telling.look(inside, change.standing, change.delivery_ids)
-    return await _onward(inside, page.id, card_change.id)
+    return await onward(inside, voice, page.id, card_change.id)
 
 
-async def _onward(inside: Services, authorization_id: str, card_change_id: str) -> Response:
+async def onward(
+    inside: Services, voice: Voice, authorization_id: str, card_change_id: str, back: str | None = None
+) -> Response:
+    """Sends the customer to the provider's page once its address is known, within 5 s. `back` is the portal's path."""
     loop = asyncio.get_running_loop()
     deadline, pause = loop.time() + inside.patience.authorization.total_seconds(), _FIRST_LOOK
     while True:
@@ -78,12 +84,12 @@ async def _onward(inside: Services, authorization_id: str, card_change_id: str) 
             page = await session.get_one(Authorization, authorization_id)
             card_change = await session.get_one(CardChange, card_change_id)
         if card_change.status not in OPEN:
-            return card_pages.ended(card_change)
+            return card_pages.ended(voice, card_change, back)
         if page.status == "open" and page.url is not None:
-            return card_pages.onward(page.url)
+            return pages.onward(page.url)
         if page.status == "granted":
-            return card_pages.busy()
+            return pages.said(voice, "busy", back=back)
         if loop.time() + pause > deadline:
-            return card_pages.wait()
+            return pages.said(voice, "wait", 503, again=True, back=back)
         await asyncio.sleep(pause)
         pause = min(pause * 1.2, _SLOWEST_LOOK)

@@ -57,7 +57,7 @@ async def works(session: AsyncSession, link: PortalLink) -> bool:
 
 
 async def token_back(session: AsyncSession, vault: Vault, card_change: CardChange) -> str | None:
-    """The token of the page a card change was asked for from; None if it came from elsewhere or the link has run out."""
+    """The token of the page a card change was asked for on; None if there is none or its link has run out."""
     link = await session.get(PortalLink, card_change.portal_link_id) if card_change.portal_link_id else None
     if link is None or not await works(session, link):
         return None

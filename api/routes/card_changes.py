@@ -15,6 +15,7 @@ from api import views as shown
 from api.auth import Caller
 from api.bodies import StrictRoute
 from api.idempotency import Starred
+from api.languages import Wished
 from api.problems import not_found
 from api.routes.parameters import PAGE, Cursor, Limit
 from api.services import Inside
@@ -54,12 +55,12 @@ async def list_(
 
 
 @pages.get("/card-changes/{token}", include_in_schema=False)
-async def show(token: str, inside: Inside) -> Response:
+async def show(token: str, inside: Inside, wish: Wished) -> Response:
     """What the link is for, with one button."""
-    return await card_changes.show(inside, token)
+    return await card_changes.show(inside, token, wish)
 
 
 @pages.post("/card-changes/{token}", include_in_schema=False)
-async def follow(token: str, inside: Inside) -> Response:
+async def follow(token: str, inside: Inside, wish: Wished) -> Response:
     """The button."""
-    return await card_changes.follow(inside, token)
+    return await card_changes.follow(inside, token, wish)

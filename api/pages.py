@@ -1,0 +1,59 @@
+"""The look, and the guard, of every page customers meet: one set of templates, one style, no script.
+
+Nothing on them is loaded from anywhere, nothing is kept by browsers and proxies, and no other site learns the address:
+who has a page's address may do what is offered on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from api.languages import Language, Voice
+
+_FOLDER = Path(__file__).parent / "templates"
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+)
+_STYLE = (_FOLDER / "page.css").read_text()
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors 'none'"
+_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_HEADERS = _SECRET | {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+def page(
+    template: str, voice: Voice, status: int = 200, *, leads_away: bool = False, switch: bool = True, **values: object
+) -> Response:
+    """A page. `leads_away`: its form ends at another site's page; `switch`: it can be had in the other languages.
+
+    Browsers apply a policy on forms to the redirect that follows too, which may lead to any provider's address.
+    """
+    policy = _POLICY if leads_away else f"{_POLICY}; form-action 'self'"
+    others = [language for language in Language if language is not voice.language] if switch else []
+    shown = _TEMPLATES.get_template(template).render(values, voice=voice, say=voice.say, others=others, style=_STYLE)
+    headers = _HEADERS | {"Content-Security-Policy": policy, "Content-Language": voice.language.value}
+    return HTMLResponse(shown, status, headers)
+
+
+def said(voice: Voice, what: str, status: int = 200, *, again: bool = False, back: str | None = None) -> Response:
+    """A page that only says something: a title and a text of `said` in the words.
+
+    `again` repeats the form that led here; `back` is the portal page's path.
+    """
+    # The repeated form may lead away, and there is nothing else on the page.
+    return page("said.html", voice, status, leads_away=again, switch=False, what=what, again=again, back=back)
+
+
+def onward(url: str) -> Response:
+    """To another page, which must not see the address of this one."""
+    return RedirectResponse(url, 303, _SECRET)
