@@ -25,19 +25,17 @@ async def offer(session: AsyncSession, voice: Voice, agreement: Agreement, card_
         Charge.agreement_id == agreement.id, col(Charge.status).in_(_UNPAID), col(Charge.amount).is_not(None)
     )
     overdue = await session.exec(query.order_by(col(Charge.due_at), Charge.id))
-    return pages.page(
-        "card_change.html",
-        voice,
-        leads_away=True,
-        seller=await statements.seller(session, agreement, terms),
-        why=await _why(session, voice, card_change),
-        reference=agreement.reference,
-        amount=in_words.amount(voice, terms, agreement.currency),
-        often=in_words.often(voice, terms),
-        credential=in_words.credential(voice, credential),
-        overdue=[voice.money(charge.money) for charge in overdue],
-        until=voice.moment(card_change.expires_at, terms.timezone),
-    )
+    values = {
+        "seller": await statements.seller(session, agreement, terms),
+        "why": await _why(session, voice, card_change),
+        "reference": agreement.reference,
+        "amount": in_words.amount(voice, terms, agreement.currency),
+        "often": in_words.often(voice, terms),
+        "credential": in_words.credential(voice, credential),
+        "overdue": [voice.money(charge.money) for charge in overdue],
+        "until": voice.moment(card_change.expires_at, terms.timezone),
+    }
+    return pages.page("card_change.html", voice, values, leads_away=True)
 
 
 def ended(voice: Voice, card_change: CardChange, back: str | None = None) -> Response:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -32,7 +33,13 @@ _HEADERS = _SECRET | {
 
 
 def page(
-    template: str, voice: Voice, status: int = 200, *, leads_away: bool = False, switch: bool = True, **values: object
+    template: str,
+    voice: Voice,
+    values: Mapping[str, object],
+    status: int = 200,
+    *,
+    leads_away: bool = False,
+    switch: bool = True,
 ) -> Response:
     """A page. `leads_away`: its form ends at another site's page; `switch`: it can be had in the other languages.
 
@@ -51,7 +58,8 @@ def said(voice: Voice, what: str, status: int = 200, *, again: bool = False, bac
     `again` repeats the form that led here; `back` is the portal page's path.
     """
     # The repeated form may lead away, and there is nothing else on the page.
-    return page("said.html", voice, status, leads_away=again, switch=False, what=what, again=again, back=back)
+    values = {"what": what, "again": again, "back": back}
+    return page("said.html", voice, values, status, leads_away=again, switch=False)
 
 
 def onward(url: str) -> Response:

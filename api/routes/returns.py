@@ -5,25 +5,21 @@ from __future__ import annotations
 import structlog
 from fastapi import APIRouter, Request
 from sqlmodel import col, select
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import Response
 from temporalio.exceptions import TemporalError
 
-from api import inbox, urls
+from api import inbox, pages, urls
+from api.languages import Wish
 from api.problems import not_found
 from api.services import Inside, Services
 from gateways.notifications import INBOXES
 from gateways.port import Account, BadNotification, News
+from store import portal_links
 from store.tables import Agreement, Authorization, CardChange, GatewayAccount
 
 router = APIRouter(tags=["providers"])
 
 _log = structlog.get_logger(__name__)
-
-# Nothing of this address may be kept or passed on: its query holds the provider's code.
-_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-
-_UNKNOWN_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Link not known</title>
-<h1>This link is not known</h1><p>It may be incomplete. Please go back to the shop and start again.</p></html>"""
 
 
 @router.get("/returns/{gateway}/{state}", include_in_schema=False)
@@ -32,16 +28,24 @@ async def come_back(gateway: str, state: str, request: Request, inside: Inside) 
     found = await _found(inside, gateway, state)
     if found is None:
         if "text/html" in request.headers.get("accept", ""):
-            return HTMLResponse(_UNKNOWN_PAGE, 404, headers=_SECRET)
+            return pages.said(Wish.of(request).voice(), "unknown", 404)
         raise not_found("return address")
     agreement, account, card_change = found
     query = dict(request.query_params)
     if query:
         await _take(inside, account, state, request, query)
-    target = urls.with_parameter(
-        (card_change and card_change.return_url) or agreement.return_url, "agreement", agreement.id
-    )
-    return RedirectResponse(target, 303, headers=_SECRET)
+    return pages.onward(await _home(inside, agreement, card_change))
+
+
+async def _home(inside: Services, agreement: Agreement, card_change: CardChange | None) -> str:
+    """The portal's page if the customer came from there, else the merchant's."""
+    if card_change is not None:
+        async with inside.database.transaction() as session:
+            token = await portal_links.token_back(session, inside.vault, card_change)
+        if token is not None:
+            return f"{inside.settings.public_url}/portal/{token}?back=1"
+    target = (card_change and card_change.return_url) or agreement.return_url
+    return urls.with_parameter(target, "agreement", agreement.id)
 
 
 async def _take(inside: Services, account: GatewayAccount, state: str, request: Request, query: dict[str, str]) -> None:
