@@ -15,7 +15,7 @@ from agreements.attempts import Verdict
 from agreements.declines import DeclineCategory
 from agreements.standing import Standing
 from gateways.port import Account, ReversalAnswer, TokenAnswer
-from store import releases
+from store import credentials, releases
 from store.changes import Change
 from store.standings import due_releases
 from store.tables import Credential
@@ -47,6 +47,7 @@ class Credentials:
         )
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await _current(change)
+            await credentials.lock(change.session, credential)  # other agreements may refresh it too
             if self._is_same(credential, refresh_token):
                 self._refreshed(change, credential, answer)
         return change.standing
@@ -56,14 +57,14 @@ class Credentials:
         """Ends the authorization at the provider, repeated until its answer is final (design promise 4)."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await _current(change)
-            due = change.agreement.revoke_at is not None
+            due = change.agreement.revoke_at is not None and not await _not_needed(change, credential)
             account = await self._bench.account(change)
         if not due:
             return change.standing
         answer = await self._end(change, account, credential)
         async with self._bench.change(step.agreement_id, step.at) as change:
             if change.agreement.revoke_at is not None:
-                _revoked(change, answer)
+                await _revoked(change, credential, answer)
         return change.standing
 
     @activity.defn(name=STEPS[StepKind.RELEASE])
@@ -80,7 +81,7 @@ class Credentials:
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await change.session.get_one(Credential, step.subject)
             if credential.release_at is not None:
-                releases.answered(change, credential, answer.verdict)
+                await releases.answered(change, credential, answer.verdict)
         return change.standing
 
     async def _end(self, change: Change, account: Account, credential: Credential) -> ReversalAnswer:
@@ -111,13 +112,24 @@ class Credentials:
             credential.refresh_at = inquiries.next_try(credential.refresh_tries, change.now)
 
 
-def _revoked(change: Change, answer: ReversalAnswer) -> None:
+async def _not_needed(change: Change, credential: Credential) -> bool:
+    """Whether another agreement lives on the token by now: then the provider is not told."""
+    agreement = change.agreement
+    if not await releases.keep_if_needed(change, credential):
+        return False
+    agreement.revoke_at = None
+    agreement.revocation = {**(agreement.revocation or {}), "provider_status": "not_needed"}
+    return True
+
+
+async def _revoked(change: Change, credential: Credential, answer: ReversalAnswer) -> None:
     agreement = change.agreement
     agreement.revoke_tries += 1
     if answer.verdict in (Verdict.SUCCEEDED, Verdict.DECLINED):
         agreement.revoke_at = None
         status = "done" if answer.verdict is Verdict.SUCCEEDED else "failed"
         agreement.revocation = {**(agreement.revocation or {}), "provider_status": status}
+        await releases.told(change, credential, answer.verdict)
     else:
         agreement.revoke_at = inquiries.next_try(agreement.revoke_tries, change.now)
 

@@ -48,6 +48,7 @@ def new_credential(change: Change, vault: Vault, token: Token) -> Credential:
         account_id=agreement.account_id,
         kind=_CARD if card else _WALLET,
         brand=card.brand if card else agreement.payment_method,
+        payment_method=agreement.payment_method,
         last4=card.last4 if card else _last4(token.label),
         mit_reason=change.terms.type,
         token_reference=token.reference,

@@ -75,7 +75,9 @@ class Workbench:
         return Links(self.vault, self.settings.public_url)
 
     def open_token(self, credential: Credential) -> str:
-        """The access token, in clear for one call."""
+        """The access token, in clear for one call. Raises RuntimeError for a deleted one, which nothing may need."""
+        if credential.sealed_access_token is None:
+            raise RuntimeError(f"{credential.id} was deleted")
         return self.vault.open("access_token", credential.sealed_access_token)
 
     def news(self, gateway: str, account: Account, journalled: Notification) -> list[News]:

@@ -116,7 +116,7 @@ async def swap(change: Change, card_change_id: str, credential: Credential) -> N
     await _hand_over(change, credential)
     for charge in await cycles.overdue(change):
         await renew(change, charge, credential)
-    releases.retire(change, old)
+    await releases.replaced(change, old)
 
 
 async def renew(change: Change, charge: Charge, credential: Credential) -> None:

@@ -92,13 +92,14 @@ async def revoke(change: Change, *, initiator: str, reason: str | None, by_provi
         if by_provider and agreement.revocation:
             agreement.revocation = {**agreement.revocation, "provider_status": "done"}
             agreement.revoke_at = None
+            await releases.confirmed(change)
         return
     if agreement.ended:
         raise Conflict(f"an agreement that is {agreement.status} cannot be revoked")
     agreement.stop = Stop.REVOKED
     agreement.stopped_at = change.now
     await _end(change, AgreementStatus.REVOKED)
-    tell = agreement.credential_id is not None and not by_provider
+    tell = await releases.revoked(change, by_provider=by_provider)
     agreement.revoke_at = change.now if tell else None
     agreement.revocation = {
         "requested_at": change.now.isoformat(),
@@ -120,6 +121,7 @@ def give_up(change: Change, credential: Credential) -> None:
         agreement.credential_id = credential.id
         agreement.revoke_at = change.now
         agreement.revocation = {**agreement.revocation, "provider_status": "pending"}
+        credential.status = "replaced"
 
 
 async def expire(change: Change) -> None:
@@ -147,6 +149,8 @@ async def _end(change: Change, status: AgreementStatus) -> None:
     change.agreement.ended_at = change.now
     change.agreement.action_required = None
     await card_changes.expire(change, "the agreement ended")
+    if status is not AgreementStatus.REVOKED:
+        await releases.ended(change)
 
 
 async def _close_authorizations(change: Change) -> None:
