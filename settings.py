@@ -50,6 +50,17 @@ class Settings(BaseSettings):
     rulebook: Path | None = Field(
         default=None, description="Folder of a rulebook to go by instead of the shipped one (docs/rulebook.md)."
     )
+    rate_limit_live: int = Field(
+        default=100,
+        ge=0,
+        description="Requests a second a live key may make, per API process; ten seconds' worth at once. 0: no limit.",
+    )
+    rate_limit_test: int = Field(default=50, ge=0, description="The same for a test key.")
+    failed_authentication_limit: int = Field(
+        default=60,
+        ge=0,
+        description="Requests a minute without a working key from one address, per API process. 0: no limit.",
+    )
     database_pool: int = Field(default=20, ge=1, description="Connections to PostgreSQL per process.")
     worker_health_port: int | None = Field(default=None, description="Port of the worker's `/readyz`; none by default.")
     charge_concurrency: int = Field(

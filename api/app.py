@@ -14,6 +14,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import outages, problems
 from api.access_log import AccessLog
+from api.bodies import BodyLimit
+from api.headers import Headers, of_every_answer
+from api.limits import Limits
 from api.openapi import describe_problems, methods_at
 from api.problems import FieldError, Problem, ProblemDocument
 from api.routes import (
@@ -61,7 +64,7 @@ def create_app(
         redoc_url=None,
         responses=_DOCUMENTED,
     )
-    app.state.services = Services(settings, database, vault, temporal_client, patience or Patience())
+    app.state.services = Services(settings, database, vault, temporal_client, patience or Patience(), Limits(settings))
     for module in (
         agreements,
         amending,
@@ -77,6 +80,8 @@ def create_app(
     for module in (notifications, returns, health):
         app.include_router(module.router)
     app.include_router(card_changes.pages)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Headers, always=of_every_answer(settings.public_url))
     app.add_middleware(AccessLog)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.trusted_proxies])
     _handle_errors(app, settings.public_url)
@@ -85,6 +90,8 @@ def create_app(
 
 
 def _handle_errors(app: FastAPI, public_url: str) -> None:
+    always = of_every_answer(public_url)
+
     def answer(problem: Problem) -> JSONResponse:
         return problems.response(problem, public_url)
 
@@ -115,7 +122,9 @@ def _handle_errors(app: FastAPI, public_url: str) -> None:
             return answer(Problem("unavailable", f"{away} does not answer", headers={"Retry-After": "2"}))
         route = getattr(request.scope.get("route"), "path", "none")
         _log.error("unhandled", route=route, error=type(error).__name__, exc_info=error)
-        return answer(Problem("internal_error", "the request could not be completed"))
+        failed = answer(Problem("internal_error", "the request could not be completed"))
+        failed.headers.update(always)  # answered outside of the middleware
+        return failed
 
     for kind in (*outages.RAISED, Exception):
         app.add_exception_handler(kind, _broken)

@@ -1,4 +1,4 @@
-"""Request bodies: JSON by RFC 8259 and nothing looser, of bounded size and depth."""
+"""Request bodies: JSON by RFC 8259 and nothing looser, of bounded size and depth; answers are JSON too."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import FieldError, Problem
 
@@ -16,17 +18,31 @@ LIMIT = 64 * 1024
 _DEPTH = 20
 
 
-async def read(request: Request) -> bytes:
-    """The body. Raises a 413 problem as soon as it is known to be over the limit."""
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared) > LIMIT:
-        raise _too_large()
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > LIMIT:
-            raise _too_large()
-    return bytes(body)
+class BodyLimit:
+    """ASGI middleware: whoever reads a body gets a 413 as soon as it is known to be over the limit, forms included."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Counts what comes, whether or not its length was declared, and declared truly."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"")
+        too_large = declared.isdigit() and int(declared[:20]) > LIMIT
+        came = 0
+
+        async def counted() -> Message:
+            nonlocal came
+            message = {"type": "http.request"} if too_large else await receive()
+            came += len(message.get("body", b""))
+            if too_large or came > LIMIT:
+                # A kind of error that frameworks which parse bodies let through.
+                raise HTTPException(413, f"the body is larger than {LIMIT} bytes")
+            return message
+
+        await self._app(scope, counted, send)
 
 
 def parse(body: bytes) -> Any:
@@ -93,10 +109,6 @@ def _malformed(detail: str) -> Problem:
     return Problem("malformed_json", detail)
 
 
-def _too_large() -> Problem:
-    return Problem("body_too_large", f"the body is larger than {LIMIT} bytes")
-
-
 class _Parsed(Request):
     """A request whose body was read and parsed by the rules above."""
 
@@ -120,9 +132,10 @@ class StrictRoute(APIRoute):
         takes_body = self.body_field is not None
 
         async def strict(request: Request) -> Response:
+            _check_accept(request)
             parsed = _Parsed(request.scope, request.receive)
             if takes_body:
-                parsed.content = await read(request)
+                parsed.content = await request.body()
             if parsed.content:
                 _check_type(request)
                 parsed.value = parse(parsed.content)
@@ -138,3 +151,26 @@ def _check_type(request: Request) -> None:
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
         raise Problem("unsupported_media_type", f"the body's type is {given or 'not given'!r}, not application/json")
+
+
+def _check_accept(request: Request) -> None:
+    """RFC 9110 §12.5.1: the most specific range that covers JSON decides; without the header anything goes."""
+    weights: dict[str, float] = {}
+    for given in ",".join(request.headers.getlist("accept")).split(","):
+        kind, *parameters = (part.strip().lower() for part in given.split(";"))
+        if kind:
+            weights[kind] = max(_weight(parameters), weights.get(kind, 0.0))
+    covering = [weights[kind] for kind in ("application/json", "application/*", "*/*") if kind in weights]
+    if weights and not (covering and covering[0] > 0):
+        raise Problem("not_acceptable", "the Accept header leaves out application/json")
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0

@@ -103,6 +103,12 @@ KINDS: Mapping[str, Kind] = {
     "body_too_large": Kind(
         413, "The body is too large", "The body is larger than 64 KiB and was not read.", "Send at most 64 KiB."
     ),
+    "not_acceptable": Kind(
+        406,
+        "The answer would be JSON",
+        "The Accept header excludes `application/json`, and there is no other form. Nothing was done.",
+        "Send `Accept: application/json`, or leave the header out.",
+    ),
     "unsupported_media_type": Kind(
         415,
         "The body must be JSON",
@@ -127,6 +133,13 @@ KINDS: Mapping[str, Kind] = {
         "The key is a live one, and live agreements run in real time.",
         "Use a key that begins with `sk_test_`.",
     ),
+    "rate_limited": Kind(
+        429,
+        "Too many requests",
+        "The key has made more requests than its mode allows, or the address has too often shown no key that works."
+        " The RateLimit headers tell what is left. Nothing was done.",
+        "Repeat the call after the seconds in Retry-After, with the same Idempotency-Key.",
+    ),
     "internal_error": Kind(
         500,
         "Something broke on our side",
@@ -145,6 +158,7 @@ _BY_STATUS = {
     400: "bad_request",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     413: "body_too_large",
     415: "unsupported_media_type",
 }

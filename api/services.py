@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from temporalio.client import Client
 
+from api.limits import Limits
 from settings import Settings
 from store.database import Database
 from store.vault import Vault
@@ -34,7 +35,8 @@ class Services:
     database: Database
     vault: Vault
     temporal: Client
-    patience: Patience = Patience()
+    patience: Patience
+    limits: Limits
 
 
 def _services(request: Request) -> Services:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from cli import merchant_keys
+from cli.database import in_transaction, operator
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
 app = typer.Typer(help="Merchants, their keys, and their accounts at providers.", no_args_is_help=True)
-
-_T = TypeVar("_T")
+app.command("list")(merchant_keys.list_)
+app.command("rotate-key")(merchant_keys.rotate_key)
+app.command("disable")(merchant_keys.disable)
 
 
 @app.command()
@@ -23,13 +25,15 @@ def create(
     live: Annotated[bool, typer.Option("--live", help="Issue a live key instead of a test key.")] = False,
 ) -> None:
     """Make a merchant and its first key, which is shown this once."""
-    from store import merchants
+    from store import merchants, trail
 
     async def work(session: AsyncSession) -> tuple[str, str]:
         merchant = await merchants.create(session, name)
+        actor = operator("merchants create")
+        trail.note(session, actor, merchant_id=merchant.id, livemode=live, object_id=merchant.id)
         return merchant.id, await merchants.issue_key(session, merchant.id, livemode=live)
 
-    merchant_id, key = _run(work)
+    merchant_id, key = in_transaction(work)
     typer.echo(f"merchant: {merchant_id}")
     typer.echo(f"key:      {key}")
     typer.echo("The key is not stored and cannot be shown again.")
@@ -83,7 +87,7 @@ def connect(
             session, vault, Principal(merchant, live), gateway=gateway, base_url=base_url, keys=keys, sandbox=sandbox
         )
 
-    account = _run(work)
+    account = in_transaction(work)
     typer.echo(f"account:          {account}")
     typer.echo(f"notification URL: {settings.notification_url(gateway, account)}")
 
@@ -114,19 +118,3 @@ def _check_keys(gateway: str, keys: dict[str, str]) -> None:
         accounts.check(gateway, Account(id="", livemode=False, base_url="", keys=keys))
     except accounts.Unusable as error:
         raise typer.BadParameter(f"{gateway}: {error}") from error
-
-
-def _run(work: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
-    """One transaction on the database of the settings."""
-    from settings import Settings
-    from store.database import Database
-
-    async def inside() -> _T:
-        database = Database(Settings().database_url, pool_size=1)
-        try:
-            async with database.transaction() as session:
-                return await work(session)
-        finally:
-            await database.close()
-
-    return asyncio.run(inside())

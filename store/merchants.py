@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store import ids
-from store.tables import ApiKey, GatewayAccount, Merchant
+from store import api_keys, ids
+from store.tables import GatewayAccount, Merchant
+from store.trail import Actor
 from store.vault import Vault
 
 _KEYS_PURPOSE = "gateway_account"
@@ -26,6 +26,8 @@ class Principal:
 
     merchant_id: str
     livemode: bool
+    by: Actor | None = field(default=None, compare=False)
+    """Who makes the call, for the trail; None inside of the engine."""
 
 
 async def create(session: AsyncSession, name: str) -> Merchant:
@@ -37,17 +39,17 @@ async def create(session: AsyncSession, name: str) -> Merchant:
 
 
 async def issue_key(session: AsyncSession, merchant_id: str, *, livemode: bool) -> str:
-    """A new API key. This is the only time it exists in clear: the row keeps its hash."""
-    key = f"sk_{'live' if livemode else 'test'}_{secrets.token_urlsafe(32)}"
-    session.add(ApiKey(id=ids.new("key"), merchant_id=merchant_id, livemode=livemode, key_hash=_hash(key)))
-    return key
+    """A new API key; `store.api_keys` has everything else about keys."""
+    return (await api_keys.issue(session, merchant_id, livemode=livemode)).key
 
 
 async def principal_for(session: AsyncSession, key: str) -> Principal | None:
-    """Who holds the key; None if nobody does. Looked up by its hash, so timing tells nothing about other keys."""
-    query = select(ApiKey.merchant_id, ApiKey.livemode).where(ApiKey.key_hash == _hash(key))
-    found = (await session.exec(query)).first()
-    return Principal(*found) if found else None
+    """Whose calls the key opens; None where it opens nothing."""
+    try:
+        row = await api_keys.recognise(session, key, datetime.now(UTC))
+    except api_keys.KeyRefused:
+        return None
+    return Principal(row.merchant_id, row.livemode)
 
 
 async def connect_account(
@@ -93,7 +95,3 @@ def opened_keys(vault: Vault, account: GatewayAccount) -> dict[str, str]:
     """A gateway account's keys, for the length of one call. Raises VaultError."""
     keys: dict[str, str] = json.loads(vault.open(_KEYS_PURPOSE, account.sealed_keys))
     return keys
-
-
-def _hash(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from sqlmodel import select
 from starlette.responses import Response
 
-from api import bodies, inbox
+from api import inbox
 from api.problems import not_found
 from api.services import Inside, Services
 from gateways.notifications import INBOXES
@@ -24,7 +24,7 @@ async def notify(gateway: str, account_id: str, request: Request, inside: Inside
     account = await _account(inside, gateway, account_id)
     if account is None:
         raise not_found("notification address")
-    body = await bodies.read(request)
+    body = await request.body()
     path = urlsplit(inside.settings.public_url).path + request.url.path
     if request.url.query:
         path += f"?{request.url.query}"

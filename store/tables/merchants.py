@@ -39,6 +39,10 @@ class ApiKey(SQLModel, table=True):
     """To the minute."""
     created_at: datetime = created_at()
 
+    def works(self, now: datetime) -> bool:
+        """Whether it has not ended yet; its merchant may none the less be disabled."""
+        return self.works_until is None or now < self.works_until
+
 
 class GatewayAccount(SQLModel, table=True):
     """A merchant's account at a provider in one mode, with its keys sealed."""

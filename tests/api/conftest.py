@@ -125,6 +125,7 @@ def settings(engines: Engines) -> Settings:
         vault_hash_key="hash key of the tests",
         database_pool=10,
     )
+        failed_authentication_limit=0,
 
 
 @pytest.fixture(scope="session")

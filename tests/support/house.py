@@ -121,6 +121,8 @@ async def house(*, working: bool = True) -> AsyncIterator[House]:
             vault_hash_key="hash key of the tests",
             test_clock_provider_timeout=timedelta(milliseconds=700),
             webhook_backoff_scale=0.001,
+            rate_limit_test=0,
+            failed_authentication_limit=0,
         )
         client = await stack.enter_async_context(http.client())
         database = Database(settings.database_url, settings.database_pool)

@@ -1,0 +1,150 @@
+"""How often a key may call, and how often an address may fail to show one (docs/api-conventions.md).
+
+Counted in this process's memory: no call waits for a count, and nothing is shared between API processes, so each of
+several grants the whole limit. The algorithm is GCRA, a token bucket whose whole state is one instant per caller: when
+its quota would be whole again. A handful of lines and no threads, which no library offers for asyncio.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from api.problems import Problem
+from settings import Settings
+
+_WINDOW = 10
+"""Seconds over which a key's calls are levelled: ten seconds' worth may come at once."""
+_MINUTE = 60
+_SECOND = 10**9
+_REMEMBERED = 20_000
+"""Callers per limit, the most recent ones. Whoever is forgotten starts afresh."""
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is left of a quota, by the fields of the IETF's RateLimit headers (draft-ietf-httpapi-ratelimit-headers)."""
+
+    policy: str
+    quota: int
+    window: int
+    requests: int
+    seconds: int
+    """Until there is one more."""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Structured fields (RFC 9651)."""
+        return {
+            "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={self.window}',
+            "RateLimit": f'"{self.policy}";r={self.requests};t={self.seconds}',
+        }
+
+
+class Quota:
+    """So many requests in so many seconds for each caller; 0 is no limit. `clock` counts nanoseconds."""
+
+    def __init__(self, policy: str, requests: int, window: int, clock: Callable[[], int] = time.monotonic_ns) -> None:
+        self._policy = policy
+        self._requests = requests
+        self._window = window
+        self._each = window * _SECOND // requests if requests else 0
+        self._clock = clock
+        self._whole_at: OrderedDict[str, int] = OrderedDict()
+
+    def take(self, caller: str) -> tuple[bool, Left | None]:
+        """Whether there was a request left for the caller, and what is left now; None without a limit."""
+        if not self._requests:
+            return True, None
+        now = self._clock()
+        owed = max(self._whole_at.get(caller, now) - now, 0) + self._each
+        granted = owed <= self._requests * self._each
+        if granted:
+            self._whole_at[caller] = now + owed
+            self._whole_at.move_to_end(caller)
+            if len(self._whole_at) > _REMEMBERED:
+                self._whole_at.popitem(last=False)
+        return granted, self.left(caller)
+
+    def left(self, caller: str) -> Left | None:
+        """What is left for the caller, without taking any of it."""
+        if not self._requests:
+            return None
+        now = self._clock()
+        owed = max(self._whole_at.get(caller, now) - now, 0)
+        used = -(-owed // self._each)
+        wait = owed - (used - 1) * self._each if used else 0
+        return Left(self._policy, self._requests, self._window, self._requests - used, -(-wait // _SECOND))
+
+
+class Limits:
+    """The limits of one API process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._keys = {
+            True: Quota("live", settings.rate_limit_live * _WINDOW, _WINDOW),
+            False: Quota("test", settings.rate_limit_test * _WINDOW, _WINDOW),
+        }
+        self._failures = Quota("failed-authentications", settings.failed_authentication_limit, _MINUTE)
+        self._known: OrderedDict[str, bool] = OrderedDict()
+
+    def before(self, request: Request, ip: str | None, key_hash: str) -> None:
+        """Refuses what needs no look at the database: keys over their limit, and strangers who failed too often.
+
+        A key that worked a moment ago is not held up by strangers behind its address. Raises Problem.
+        """
+        livemode = self._known.get(key_hash)
+        if livemode is not None:
+            self._take(request, self._keys[livemode], key_hash)
+        elif (left := self._failures.left(_network(ip))) and not left.requests:
+            _show(request, left)
+            raise _too_many(left, "this address has shown keys that do not work too often")
+
+    def worked(self, request: Request, key_hash: str, livemode: bool) -> None:
+        """The key was recognised. Counts its first call, which `before` did not know whom to count for."""
+        if key_hash not in self._known:
+            self._take(request, self._keys[livemode], key_hash)
+        self._known[key_hash] = livemode
+        self._known.move_to_end(key_hash)
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+    def failed(self, request: Request, ip: str | None, key_hash: str | None) -> None:
+        """No key, or one that opens nothing. Raises Problem where that was once too often."""
+        if key_hash is not None:
+            self._known.pop(key_hash, None)
+        self._take(request, self._failures, _network(ip))
+
+    def _take(self, request: Request, quota: Quota, caller: str) -> None:
+        granted, left = quota.take(caller)
+        if left is not None:
+            _show(request, left)
+            if not granted:
+                raise _too_many(left, f"more than {left.quota} requests in {left.window} seconds")
+
+
+def of_request(state: Mapping[str, object]) -> Mapping[str, str]:
+    """The headers that tell the caller what is left, by the state of the request they were counted for."""
+    left = state.get("rate_limit")
+    return left.headers if isinstance(left, Left) else {}
+
+
+def _show(request: Request, left: Left) -> None:
+    request.state.rate_limit = left
+
+
+def _too_many(left: Left, detail: str) -> Problem:
+    return Problem("rate_limited", detail, headers={"Retry-After": str(max(left.seconds, 1))})
+
+
+def _network(ip: str | None) -> str:
+    """Whom failures count for: an IPv4 address, or the /64 of which one caller usually has all of IPv6."""
+    if ip is None:
+        return "unknown"
+    address = ipaddress.ip_address(ip)
+    return str(ipaddress.ip_network((address, 64), strict=False) if address.version == 6 else address)

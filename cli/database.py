@@ -1,0 +1,42 @@
+"""What commands do on the database of the settings, and who does it."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from store.trail import Actor
+
+_T = TypeVar("_T")
+
+
+def in_transaction(work: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
+    """Commits when `work` returns, and what it returns; nothing of it happened when it raises."""
+    from settings import Settings
+    from store.database import Database
+
+    async def inside() -> _T:
+        database = Database(Settings().database_url, pool_size=1)
+        try:
+            async with database.transaction() as session:
+                return await work(session)
+        finally:
+            await database.close()
+
+    return asyncio.run(inside())
+
+
+def operator(command: str, reason: str | None = None) -> Actor:
+    """Whoever runs a command, by their name on this machine."""
+    from store.trail import Actor
+
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have a number only
+        name = None
+    return Actor("operator", f"autodebit {command}", who=name, reason=reason)

@@ -1,0 +1,72 @@
+"""Who did what: the trail of everything somebody changed through the API, the command line or a page of ours.
+
+An entry is written in the transaction of the change, so neither exists without the other. Addresses and user agents in
+it are personal data: they are for operators (`autodebit audit-trail`), and no answer of the API shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from store import ids
+from store.tables import TrailEntry
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Somebody who changes something, and by what: a call of the API, a command, a form."""
+
+    kind: Literal["api", "operator", "customer"]
+    call: str
+    """Method and path as in the API's description, or the command; never a path with a token in it."""
+    who: str | None = None
+    ip: str | None = field(default=None, repr=False)
+    user_agent: str | None = field(default=None, repr=False)
+    reason: str | None = None
+
+
+def note(
+    session: AsyncSession,
+    actor: Actor | None,
+    *,
+    merchant_id: str | None,
+    livemode: bool | None,
+    object_id: str | None,
+    agreement_id: str | None = None,
+) -> None:
+    """Writes an entry with the session's transaction; nothing for None, which is the engine itself."""
+    if actor is None:
+        return
+    session.add(
+        TrailEntry(
+            id=ids.new("aud"),
+            merchant_id=merchant_id,
+            livemode=livemode,
+            actor=actor.kind,
+            who=actor.who,
+            ip=actor.ip,
+            user_agent=actor.user_agent,
+            call=actor.call,
+            object_id=object_id,
+            agreement_id=agreement_id,
+            reason=actor.reason,
+        )
+    )
+
+
+async def read(
+    session: AsyncSession, *, agreement_id: str | None, merchant_id: str | None, limit: int
+) -> Sequence[TrailEntry]:
+    """The last `limit` entries, oldest first, of an agreement, a merchant, or all."""
+    query = select(TrailEntry)
+    if agreement_id is not None:
+        query = query.where(TrailEntry.agreement_id == agreement_id)
+    if merchant_id is not None:
+        query = query.where(TrailEntry.merchant_id == merchant_id)
+    newest = await session.exec(query.order_by(col(TrailEntry.id).desc()).limit(limit))
+    return list(reversed(newest.all()))
