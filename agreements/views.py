@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from agreements.card_changes import CardChangeStatus, Initiator
+from agreements.credentials import CredentialWarning
 from agreements.declines import Decline
 from agreements.money import Money, MoneyTotal
 from agreements.notices import Wish
@@ -57,12 +58,32 @@ class CredentialView(View):
     id: str
     kind: str
     brand: str
+    network: str | None = None
+    """The card scheme whose rules apply, such as `visa`; null for wallets."""
     last4: str | None
     expiry_month: int | None
     expiry_year: int | None
+    marks: list[str] = []
+    """What is known of the card: `prepaid`, `virtual`, `single_use`, `multi_use`."""
     token_expires_at: datetime | None
     refreshable: bool
     locked: bool
+    warnings: list[CredentialWarning] = []
+    """What will keep it from being debited to the end of the terms, as far as that is known."""
+
+
+class SavedCredentialView(CredentialView):
+    """A credential a customer has on file, in use or not."""
+
+    gateway: str
+    payment_method: PaymentMethod
+    status: str
+    """`active`; `kept`: in use, and ended with the last agreement on it; `replaced`: being ended at the provider;
+    `released`: ended there; `release_failed`: the provider refused to end it; `revoked`: the payer withdrew it.
+    """
+    agreements: list[str]
+    """Those that keep it from being deleted: charged with it, or with a debit in flight."""
+    created_at: datetime
 
 
 class RevocationView(View):

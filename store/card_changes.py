@@ -110,9 +110,11 @@ async def swap(change: Change, card_change_id: str, credential: Credential) -> N
     agreement.action_required = None
     card_change.credential_id = credential.id
     await _finish(change, card_change, CardChangeStatus.COMPLETED)
-    shown = {"old_credential": views.credential(old, locked=False), "credential": views.credential(credential)}
-    masked = {name: view.model_dump(mode="json") for name, view in shown.items()}
-    _tell(change, "card_change.completed", card_change, **masked)
+    masked = {
+        name: (await views.credential(session, each, change.terms, change.now)).model_dump(mode="json")
+        for name, each in (("old_credential", old), ("credential", credential))
+    }
+    _tell(change, "card_change.completed", card_change, **masked, warnings=masked["credential"]["warnings"])
     await _hand_over(change, credential)
     for charge in await cycles.overdue(change):
         await renew(change, charge, credential)

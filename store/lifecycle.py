@@ -8,7 +8,7 @@ from sqlmodel import col, select
 
 from agreements.attempts import UNFINISHED
 from agreements.status import AgreementStatus, AttemptStatus, ChargeStatus, Stop
-from store import card_changes, cycles, first_payments, releases
+from store import card_changes, cycles, first_payments, releases, views
 from store.changes import Change
 from store.tables import Attempt, Authorization, Credential
 
@@ -28,7 +28,8 @@ async def activate(change: Change, credential: Credential) -> None:
     """The customer agreed: from here on cycles are collected."""
     change.agreement.credential_id = credential.id
     await cycles.write_missed(change)
-    change.event("agreement.authorized")
+    shown = await views.credential(change.session, credential, change.terms, change.now)
+    change.event("agreement.authorized", warnings=shown.model_dump(mode="json")["warnings"])
     change.event("agreement.activated")
 
 

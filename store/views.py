@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func
 from sqlmodel import col, select
@@ -11,6 +12,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.amounts import currency_of
 from agreements.card_changes import OPEN
+from agreements.credentials import last_day, warnings
 from agreements.money import MoneyTotal
 from agreements.notices import Wish
 from agreements.status import ChargePurpose, ChargeStatus
@@ -27,8 +29,10 @@ from agreements.views import (
     PaymentMethod,
     RefundView,
     RevocationView,
+    SavedCredentialView,
     Totals,
 )
+from store import credentials
 from store.tables import Agreement, Attempt, Authorization, CardChange, Charge, Credential, Refund
 
 _PAID = (ChargeStatus.SUCCEEDED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED)
@@ -52,7 +56,7 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
         test_clock=row.test_clock_id,
         metadata=row.extra,
         authorization=await _authorization(session, row),
-        credential=await _credential(session, row),
+        credential=await _credential(session, row, terms, now),
         action=await _action(session, row),
         next_charge_at=row.next_charge_at,
         current_cycle=await _current_cycle(session, row, now),
@@ -143,24 +147,45 @@ async def _authorization(session: AsyncSession, row: Agreement) -> Authorization
     )
 
 
-async def _credential(session: AsyncSession, row: Agreement) -> CredentialView | None:
+async def _credential(session: AsyncSession, row: Agreement, terms: Terms, now: datetime) -> CredentialView | None:
     found = await session.get(Credential, row.credential_id) if row.credential_id else None
-    return credential(found, locked=row.ended is None) if found else None
+    return await credential(session, found, terms, now) if found else None
 
 
-def credential(found: Credential, *, locked: bool = True) -> CredentialView:
-    """One credential, masked."""
-    return CredentialView(
-        id=found.id,
-        kind=found.kind,
-        brand=found.brand,
-        last4=found.last4,
-        expiry_month=found.expiry_month,
-        expiry_year=found.expiry_year,
-        token_expires_at=found.token_expires_at,
-        refreshable=found.sealed_refresh_token is not None,
-        locked=locked,
-    )
+async def credential(session: AsyncSession, found: Credential, terms: Terms | None, now: datetime) -> CredentialView:
+    """One credential, masked, with what speaks against it for these terms."""
+    holders = await credentials.holders(session, found)
+    return CredentialView.model_validate(_masked(found, holders, terms, now))
+
+
+async def saved_credential(session: AsyncSession, found: Credential, now: datetime) -> SavedCredentialView:
+    """One credential as its customer has it on file."""
+    holders = await credentials.holders(session, found)
+    on_file = {
+        "gateway": found.gateway,
+        "payment_method": {"type": found.payment_method},
+        "status": found.status,
+        "agreements": list(holders),
+        "created_at": found.issued_at,
+    }
+    return SavedCredentialView.model_validate(_masked(found, holders, None, now) | on_file)
+
+
+def _masked(found: Credential, holders: Sequence[str], terms: Terms | None, now: datetime) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "kind": found.kind,
+        "brand": found.brand,
+        "network": found.network,
+        "last4": found.last4,
+        "expiry_month": found.expiry_month,
+        "expiry_year": found.expiry_year,
+        "marks": found.marks,
+        "token_expires_at": found.token_expires_at,
+        "refreshable": found.sealed_refresh_token is not None,
+        "locked": bool(holders),
+        "warnings": warnings(found.marks, last_day(found.expiry_month, found.expiry_year), terms, now),
+    }
 
 
 async def _action(session: AsyncSession, row: Agreement) -> ActionView | None:

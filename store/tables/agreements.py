@@ -168,8 +168,8 @@ class Credential(SQLModel, table=True):
     sealed_refresh_token: str | None = Field(default=None, repr=False)
     token_hash: str = Field(index=True)
     status: str = "active"
-    """active; replaced while it is still to be released; released, kept (in use elsewhere) or release_failed; revoked by
-    the payer; superseded by another row of the same token.
+    """active; replaced while it is still to be released; released, kept (in use elsewhere) or release_failed; revoked
+    by the payer; superseded by another row of the same token.
     """
     issued_at: datetime = instant()
     token_expires_at: datetime | None = optional_instant()
