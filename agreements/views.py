@@ -84,6 +84,7 @@ class SavedCredentialView(CredentialView):
     agreements: list[str]
     """Those that keep it from being deleted: charged with it, or with a debit in flight."""
     created_at: datetime
+    """In real time."""
 
 
 class RevocationView(View):

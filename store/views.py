@@ -149,7 +149,10 @@ async def _authorization(session: AsyncSession, row: Agreement) -> Authorization
 
 async def _credential(session: AsyncSession, row: Agreement, terms: Terms, now: datetime) -> CredentialView | None:
     found = await session.get(Credential, row.credential_id) if row.credential_id else None
-    return await credential(session, found, terms, now) if found else None
+    if found is None:
+        return None
+    holders = await credentials.holders(session, found) if row.ended else [row.id]
+    return CredentialView.model_validate(_masked(found, holders, terms, now))
 
 
 async def credential(session: AsyncSession, found: Credential, terms: Terms | None, now: datetime) -> CredentialView:
@@ -166,7 +169,7 @@ async def saved_credential(session: AsyncSession, found: Credential, now: dateti
         "payment_method": {"type": found.payment_method},
         "status": found.status,
         "agreements": list(holders),
-        "created_at": found.issued_at,
+        "created_at": found.created_at,
     }
     return SavedCredentialView.model_validate(_masked(found, holders, None, now) | on_file)
 
