@@ -255,9 +255,10 @@ async def _first_payment(change: Change, payment: Attempt) -> FirstPayment:
 
 
 async def _known_as(change: Change) -> str | None:
-    """The provider's own id of the customer, from the credential in use."""
-    credential = await change.session.get(Credential, change.agreement.credential_id)
-    return credential.token_reference if credential else None
+    """What the provider calls the customer, where the credential in use tells."""
+    if change.agreement.credential_id is None:
+        return None
+    return (await change.session.get_one(Credential, change.agreement.credential_id)).token_reference
 
 
 async def _requested(

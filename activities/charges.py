@@ -8,7 +8,6 @@ means the provider is asked first.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlmodel import col, select
 from temporalio import activity
@@ -166,7 +165,8 @@ class Charges:
     async def _dispatch(self, change: Change, attempt: Attempt) -> _Dispatch:
         agreement = change.agreement
         charge = await change.session.get_one(Charge, attempt.charge_id)
-        credential = await change.session.get(Credential, attempt.credential_id)
+        used = attempt.credential_id
+        credential = await change.session.get_one(Credential, used) if used else None
         return _Dispatch(
             gateway=self._bench.gateway(change),
             account=await self._bench.account(change),
@@ -242,7 +242,6 @@ async def _in_flight(change: Change, charge: Charge) -> bool:
         if page.status != "closing" and not await first_payments.close(change, page):
             page.status, page.next_try_at, page.expires_at = "expired", None, None
             return False
-        charge.next_attempt_at = max(page.next_try_at or change.now, change.now) + timedelta(seconds=1)
         return True
     query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
     if (await change.session.exec(query.limit(1))).first() is None:

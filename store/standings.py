@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlmodel import and_, col, or_, select
@@ -43,7 +43,9 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
     terms = Terms.model_validate(agreement.terms)
     authorization = await open_authorization(session, agreement)
     credential = await session.get(Credential, agreement.credential_id) if agreement.credential_id else None
-    charges = () if agreement.ended else await _due(session, agreement.id, now)
+    closing = authorization is not None and authorization.status == "closing"
+    on_pages = await _on_closing_pages(session, agreement.id) if closing else ()
+    charges = () if agreement.ended else await _due(session, agreement.id, now, on_pages)
     return Standing(
         agreement=Identity(
             id=agreement.id,
@@ -91,7 +93,19 @@ async def open_authorization(session: AsyncSession, agreement: Agreement) -> Aut
     return (await session.exec(query.order_by(*order).limit(1))).first()
 
 
-async def _due(session: AsyncSession, agreement_id: str, now: datetime) -> tuple[DueCharge, ...]:
+async def _on_closing_pages(session: AsyncSession, agreement_id: str) -> Sequence[str]:
+    """Charges that may have been paid on a page just now: they are not due before the provider has told."""
+    query = (
+        select(Attempt.charge_id)
+        .join(Authorization, col(Authorization.id) == Attempt.authorization_id)
+        .where(Authorization.agreement_id == agreement_id, Authorization.status == "closing")
+    )
+    return (await session.exec(query)).all()
+
+
+async def _due(
+    session: AsyncSession, agreement_id: str, now: datetime, apart_from: Sequence[str]
+) -> tuple[DueCharge, ...]:
     """The oldest first: of several to be tried at the same instant, that is the one to be paid first.
 
     Of cycles written ahead only the next: the workflow hears of the others when that one is done.
@@ -114,7 +128,7 @@ async def _due(session: AsyncSession, agreement_id: str, now: datetime) -> tuple
             budget_left=decision.get("budget_left") if decision else None,
         )
         for charge, decision in rows
-        if charge.next_attempt_at is not None and charge.id not in ahead[1:]
+        if charge.next_attempt_at is not None and charge.id not in (*ahead[1:], *apart_from)
     )
 
 
