@@ -108,7 +108,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Seller(_Frozen):

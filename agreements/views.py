@@ -21,7 +21,7 @@ from agreements.terms import Terms
 class View(BaseModel):
     """Read-only, built from rows."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
 
 class Customer(View):

@@ -17,7 +17,7 @@ from api.access_log import AccessLog
 from api.bodies import BodyLimit
 from api.headers import Headers, of_every_answer
 from api.limits import Limits
-from api.openapi import describe_problems, methods_at
+from api.openapi import ABOUT, describe, methods_at
 from api.problems import FieldError, Problem, ProblemDocument
 from api.routes import (
     agreements,
@@ -28,6 +28,7 @@ from api.routes import (
     health,
     notifications,
     payment_methods,
+    reference,
     refunds,
     returns,
     test_clocks,
@@ -41,11 +42,8 @@ from store.vault import Vault
 
 _log = structlog.get_logger(__name__)
 
-_DOCUMENTED: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ProblemDocument, "description": "A problem document (RFC 9457)."},
-    422: {"model": ProblemDocument, "description": "The request does not hold together."},
-    503: {"model": ProblemDocument, "description": "PostgreSQL or Temporal is away."},
-}
+# Instead of FastAPI's own 422; what else may be refused is described in `api/openapi.py`.
+_DOCUMENTED: dict[int | str, dict[str, Any]] = {422: {"model": ProblemDocument}}
 
 
 def create_app(
@@ -60,6 +58,8 @@ def create_app(
         title="autodebit",
         version="1",
         summary="Recurring payments: one durable workflow per agreement.",
+        description=ABOUT,
+        servers=[{"url": settings.public_url}],
         docs_url=None,  # their assets come from other hosts
         redoc_url=None,
         responses=_DOCUMENTED,
@@ -77,7 +77,7 @@ def create_app(
         payment_methods,
     ):
         app.include_router(module.router)
-    for module in (notifications, returns, health):
+    for module in (notifications, returns, health, reference):
         app.include_router(module.router)
     app.include_router(card_changes.pages)
     app.add_middleware(BodyLimit)
@@ -85,7 +85,7 @@ def create_app(
     app.add_middleware(AccessLog)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.trusted_proxies])
     _handle_errors(app, settings.public_url)
-    describe_problems(app)
+    describe(app)
     return app
 
 

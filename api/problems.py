@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
@@ -172,15 +172,22 @@ class FieldError(BaseModel):
 
 
 class ProblemDocument(BaseModel):
-    """An error answer (RFC 9457)."""
+    """An error answer (RFC 9457). Decide by `code`; treat one you do not know by its status."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     type: str
+    """The address of the code's page."""
     title: str
+    """The same for every problem of the code."""
     status: int
     detail: str
+    """What went wrong this time."""
     code: str
     errors: list[FieldError] = []
+    """The fields at fault; left out where none is."""
     next: str
+    """What the caller can do."""
 
 
 @dataclass(eq=False)
@@ -203,10 +210,10 @@ def not_found(what: str) -> Problem:
     return Problem("not_found", f"there is no such {what}")
 
 
-def response(problem: Problem, public_url: str) -> JSONResponse:
-    """The answer for a problem. `type` is the address of the code's page."""
+def document(problem: Problem, public_url: str) -> dict[str, Any]:
+    """A problem as it is answered. `type` is the address of the code's page."""
     kind = KINDS[problem.code]
-    document = ProblemDocument(
+    told = ProblemDocument(
         type=f"{public_url}/problems/{problem.code}",
         title=kind.title,
         status=kind.status,
@@ -215,8 +222,17 @@ def response(problem: Problem, public_url: str) -> JSONResponse:
         errors=list(problem.errors),
         next=kind.next,
     )
-    content = document.model_dump(mode="json", exclude={"errors"} if not problem.errors else None)
-    return JSONResponse(content, kind.status, headers=dict(problem.headers), media_type=MEDIA_TYPE)
+    return told.model_dump(mode="json", exclude=set() if problem.errors else {"errors"})
+
+
+def response(problem: Problem, public_url: str) -> JSONResponse:
+    """The answer for a problem."""
+    return JSONResponse(
+        document(problem, public_url),
+        KINDS[problem.code].status,
+        headers=dict(problem.headers),
+        media_type=MEDIA_TYPE,
+    )
 
 
 def of_status(status: int, detail: str, headers: Mapping[str, str] | None) -> Problem:

@@ -1,17 +1,15 @@
-"""`/healthz`, `/readyz`, and the pages that problem documents point to."""
+"""`/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
 import asyncio
-import html
 from typing import Literal
 
 import structlog
 from fastapi import APIRouter
 from pydantic import BaseModel
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import JSONResponse
 
-from api.problems import KINDS, not_found
 from api.services import Inside
 
 router = APIRouter(tags=["operations"])
@@ -50,16 +48,3 @@ async def readyz(inside: Inside) -> JSONResponse:
     status = {name: "away" if name in away else "ok" for name in parts}
     headers = {"Retry-After": "2"} if away else {}
     return JSONResponse({"status": "away" if away else "ok", **status}, 503 if away else 200, headers=headers)
-
-
-@router.get("/problems/{code}", response_class=HTMLResponse, include_in_schema=False)
-async def problem(code: str) -> HTMLResponse:
-    """What a problem's `type` points to."""
-    kind = KINDS.get(code)
-    if kind is None:
-        raise not_found("problem")
-    title, advice = html.escape(kind.title), html.escape(kind.next).replace("`", "")
-    return HTMLResponse(
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<h1>{title}</h1><p>HTTP {kind.status}, code <code>{html.escape(code)}</code></p><p>{advice}</p></html>"
-    )
