@@ -15,6 +15,7 @@ from sandbox import clocks
 from sandbox.agenda import Agenda
 from sandbox.antom import scripts
 from sandbox.antom.authorizations import Authorizations
+from sandbox.antom.customs import DeclarationScript
 from sandbox.antom.keys import public_text
 from sandbox.antom.messages import Text64, Url2048
 from sandbox.antom.state import Client, Credential
@@ -42,7 +43,7 @@ class ClientBody(BaseModel):
 
 
 class ScriptBody(BaseModel):
-    """What the next debits on a credential do, in order; the last one repeats."""
+    """What the next debits on a credential, or a client's next declarations, do, in order; the last one repeats."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -58,6 +59,14 @@ def antom_router(database: Database, agenda: Agenda, authorizations: Authorizati
         with database.begin() as session:
             session.merge(Client(body.client_id, body.public_key, body.notify_url, body.name or body.client_id))
         return {"client_id": body.client_id, "public_key": public_text(key)}
+
+    @router.post("/clients/{client_id}/declarations/script")
+    async def script_declarations(client_id: str, body: ScriptBody) -> dict[str, str]:
+        with database.begin() as session:
+            if session.get(Client, client_id) is None:
+                raise HTTPException(404, "no such client")
+            session.merge(DeclarationScript(client_id, body.script, position=0))
+        return {"client_id": client_id, "script": body.script}
 
     @router.get("/credentials")
     async def credentials() -> dict[str, list[dict[str, object]]]:

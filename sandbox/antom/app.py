@@ -12,11 +12,14 @@ from sandbox.admin import shared_router
 from sandbox.agenda import Agenda
 from sandbox.antom.admin import antom_router
 from sandbox.antom.authorizations import Authorizations
+from sandbox.antom.customs import Customs
 from sandbox.antom.gateway import Gateway
 from sandbox.antom.keys import sandbox_key
 from sandbox.antom.messages import (
     ApplyTokenRequest,
     ConsultRequest,
+    DeclarationKeys,
+    DeclareRequest,
     PaymentKey,
     PayRequest,
     RefundKey,
@@ -51,6 +54,7 @@ def create_app(database: Path, *, settings: AntomSettings | None = None) -> Fast
     authorizations = Authorizations(settings, notices)
     payments = Payments(settings, agenda, notices, authorizations)
     refunds = Refunds(settings, agenda, notices)
+    customs = Customs(settings, agenda)
     gateway = Gateway(
         books,
         agenda,
@@ -66,6 +70,8 @@ def create_app(database: Path, *, settings: AntomSettings | None = None) -> Fast
             "payments/cancel": (PaymentKey, payments.cancel),
             "payments/refund": (RefundRequest, refunds.refund),
             "payments/inquiryRefund": (RefundKey, refunds.inquire),
+            "customs/declare": (DeclareRequest, customs.declare),
+            "customs/inquiryDeclarationRequests": (DeclarationKeys, customs.inquire),
         },
     )
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    AliasChoices,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -236,6 +237,52 @@ class RefundKey(Message):
         if not (self.refund_id or self.refund_request_id):
             raise ValueError("refundId or refundRequestId is missing")
         return self
+
+
+class CustomsOffice(Message):
+    customs_code: Text64
+    region: Literal["CN"]
+
+
+class MerchantCustoms(Message):
+    merchant_customs_code: Text64
+    merchant_customs_name: Text256
+
+
+class HolderName(Message):
+    first_name: Text32 | None = None
+    middle_name: Text32 | None = None
+    last_name: Text32 | None = None
+    full_name: Text128 | None = None
+
+
+class Certificate(Message):
+    certificate_type: Literal["ID_CARD"]
+    certificate_no: Text64
+    holder_name: HolderName
+
+
+class DeclareRequest(Message):
+    """`suborderId` as the documentation and the Python SDK spell it, or `subOrderId` as the other SDKs do."""
+
+    declaration_request_id: Text32
+    payment_id: Text64
+    declaration_amount: Amount
+    customs: CustomsOffice
+    merchant_customs_info: MerchantCustoms
+    split_order: Flag
+    suborder_id: Annotated[Text64 | None, Field(validation_alias=AliasChoices("suborderId", "subOrderId"))] = None
+    buyer_certificate: Certificate | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> DeclareRequest:
+        if self.split_order and not self.suborder_id:
+            raise ValueError("suborderId is missing")
+        return self
+
+
+class DeclarationKeys(Message):
+    declaration_request_ids: Annotated[list[Text32], Field(min_length=1, max_length=10)]
 
 
 class ExpiresBeforeAMinute(ValueError):

@@ -145,4 +145,12 @@ def _payment(payment: Payment, kind: str, code: str) -> dict[str, Any]:
         "paymentAmount": amount(payment.currency, payment.value),
         "paymentCreateTime": iso(payment.created),
         "paymentTime": iso(payment.paid) if kind == "PAYMENT_RESULT" and code == "SUCCESS" else None,
+        "customsDeclarationAmount": declarable(payment) if code == "SUCCESS" else None,
     }
+
+
+def declarable(payment: Payment) -> dict[str, str] | None:
+    """`customsDeclarationAmount`, the most that can be declared at customs: of paid payments with ALIPAY_CN."""
+    if payment.wallet != "ALIPAY_CN" or payment.status != "SUCCESS":
+        return None
+    return amount(payment.currency, payment.value)

@@ -13,7 +13,7 @@ from sandbox.agenda import Agenda
 from sandbox.antom.answers import ANTOM_ZONE, Answer, Call, amount, answer, iso, result
 from sandbox.antom.authorizations import Authorizations
 from sandbox.antom.messages import Amount, ExpiresBeforeAMinute, PaymentKey, PayRequest, closing_time
-from sandbox.antom.notices import Notices
+from sandbox.antom.notices import Notices, declarable
 from sandbox.antom.scripts import Step, step
 from sandbox.antom.settings import AntomSettings
 from sandbox.antom.state import Credential, Payment, Refund, credential_of, payment_number, payment_of
@@ -121,6 +121,7 @@ class Payments:
             paymentId=payment.payment_id,
             paymentAmount=amount(payment.currency, payment.value),
             actualPaymentAmount=amount(payment.currency, payment.value) if payment.paid else None,
+            customsDeclarationAmount=declarable(payment),
             paymentCreateTime=iso(payment.created),
             paymentTime=iso(payment.paid) if payment.status == "SUCCESS" else None,
             transactions=[_transaction(refund) for refund in _refunds(call.session, payment)],
