@@ -28,6 +28,7 @@ from api.routes import (
     health,
     notifications,
     payment_methods,
+    portal,
     reference,
     refunds,
     returns,
@@ -69,6 +70,7 @@ def create_app(
         agreements,
         amending,
         card_changes,
+        portal,
         charges,
         refunds,
         events,
@@ -80,6 +82,7 @@ def create_app(
     for module in (notifications, returns, health, reference):
         app.include_router(module.router)
     app.include_router(card_changes.pages)
+    app.include_router(portal.pages)
     app.add_middleware(BodyLimit)
     app.add_middleware(Headers, always=of_every_answer(settings.public_url))
     app.add_middleware(AccessLog)
