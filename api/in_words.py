@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from agreements import amounts
+from agreements import amounts, catalog
 from agreements.declines import DeclineCategory
 from agreements.money import Money
 from agreements.terms import AmountVariability, Frequency, Terms
@@ -42,8 +42,9 @@ def often(voice: Voice, terms: Terms) -> str:
 
 def credential(voice: Voice, found: Credential) -> Markup:
     """The masked card, wallet or account."""
-    brand = Markup("<bdi>{}</bdi>").format(found.brand)
-    return brand + " " + voice.say("portal.ending", last4=found.last4) if found.last4 else brand
+    wallet = catalog.method(found.gateway, found.brand)
+    name = Markup("<bdi>{}</bdi>").format(wallet.name if wallet else found.brand)
+    return name + " " + voice.say("portal.ending", last4=found.last4) if found.last4 else name
 
 
 def valid_until(voice: Voice, found: Credential) -> Markup | None:
