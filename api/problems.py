@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
@@ -75,6 +75,9 @@ KINDS: Mapping[str, Kind] = {
         "The present state does not allow this",
         "The request is sound, but what it is about is not in a state in which it could be done; `detail` says why.",
         "Read the object again and decide anew.",
+    ),
+    "credential_in_use": Kind(
+        409, "An agreement uses the credential", "End the agreements named in `agreements`, or change their cards, first."
     ),
     "reference_taken": Kind(
         409,
@@ -184,6 +187,8 @@ class ProblemDocument(BaseModel):
     detail: str
     """What went wrong this time."""
     code: str
+    agreements: Annotated[list[str], Field(exclude_if=lambda found: not found)] = []
+    """Those that stand in the way; left out where none does."""
     errors: list[FieldError] = []
     """The fields at fault; left out where none is."""
     next: str
@@ -198,6 +203,7 @@ class Problem(Exception):
     detail: str
     errors: Sequence[FieldError] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
+    agreements: Sequence[str] = ()
 
 
 def invalid(pointer: str, detail: str) -> Problem:
@@ -219,6 +225,7 @@ def document(problem: Problem, public_url: str) -> dict[str, Any]:
         status=kind.status,
         detail=problem.detail,
         code=problem.code,
+        agreements=list(problem.agreements),
         errors=list(problem.errors),
         next=kind.next,
     )

@@ -24,6 +24,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.contract import AGREEMENTS_QUEUE, DELIVER, DELIVERIES_QUEUE, ClockInput, DeliveryInput
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
+from agreements.status import AGREEMENT_ENDS
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
 from workflows.messages import (
@@ -154,10 +155,18 @@ async def tick_refund(client: Client, refund_id: str, now: datetime) -> None:
 
 
 async def look(client: Client, standing: Standing) -> None:
-    """Hands a newer standing to a workflow that may have missed it."""
+    """Hands a newer standing to a workflow that may have missed it.
+
+    One that had closed and has something to do again, such as to end a deleted credential, is run once more.
+    """
     handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(standing.agreement.id))
-    with _gone():
+    try:
         await handle.signal(AgreementWorkflow.look, standing)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        if standing.status in AGREEMENT_ENDS and not standing.closed:
+            await _start(client, standing)
 
 
 @contextmanager
