@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agreements import credentials
 from gateways.port import Card, Token
-from store import card_changes, ids, lifecycle
+from store import card_changes, consents, ids, lifecycle
 from store.changes import Change
 from store.tables import Authorization, Credential
 from store.vault import Vault
@@ -20,6 +20,7 @@ async def grant(change: Change, vault: Vault, authorization: Authorization, toke
     authorization.status = "completed"
     authorization.next_try_at = None
     authorization.expires_at = None
+    await consents.given(change, vault, authorization, credential)
     if authorization.card_change_id is None:
         await lifecycle.activate(change, credential)
     else:

@@ -77,7 +77,9 @@ KINDS: Mapping[str, Kind] = {
         "Read the object again and decide anew.",
     ),
     "credential_in_use": Kind(
-        409, "An agreement uses the credential", "End the agreements named in `agreements`, or change their cards, first."
+        409,
+        "An agreement uses the credential",
+        "End the agreements named in `agreements`, or change their cards, first.",
     ),
     "reference_taken": Kind(
         409,

@@ -6,8 +6,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.card_changes import LIFE, OPEN, CardChangeStatus, Initiator
+from agreements.consents import How
 from agreements.status import AgreementStatus, ChargeStatus
-from store import card_changes, first_payments, ids, open_links
+from store import card_changes, consents, first_payments, ids, open_links
 from store.card_changes import Links
 from store.changes import Change
 from store.creation import renew_state
@@ -70,6 +71,7 @@ async def open_page(change: Change, vault: Vault, card_change: CardChange) -> Au
     )
     renew_state(vault, authorization)
     change.session.add(authorization)
+    await consents.ask(change, vault, How.PORTAL if card_change.portal_link_id else How.PROVIDER_PAGE, authorization)
     if by_payment:
         await first_payments.with_new_card(change, authorization)
     return authorization
