@@ -51,7 +51,10 @@ async def _commit(inside: Services, call: Call, body: AgreementBody) -> str | No
 
 async def _answer(inside: Services, call: Call, agreement_id: str, *, wait: float) -> IdempotencyKey:
     """Starts the workflow, which is harmless if it was started before, and keeps the first answer."""
-    await telling.start(inside, await standings.current(inside.database, agreement_id))
+    standing = await standings.current(inside.database, agreement_id)
+    await telling.start(inside, standing)
+    if standing.status is not AgreementStatus.PENDING_AUTHORIZATION:
+        await telling.begun(inside, agreement_id)
     settled = await _settled(inside, agreement_id, wait)
     async with inside.database.transaction() as session:
         row = await session.get_one(Agreement, agreement_id)
@@ -75,7 +78,7 @@ async def _settled(inside: Services, agreement_id: str, wait: float) -> bool:
 async def _authorization_known(inside: Services, agreement_id: str) -> bool:
     query = (
         select(Agreement.status, Authorization.status)
-        .join(Authorization, col(Authorization.agreement_id) == Agreement.id)
+        .outerjoin(Authorization, col(Authorization.agreement_id) == Agreement.id)
         .where(Agreement.id == agreement_id)
     )
     async with inside.database.transaction() as session:

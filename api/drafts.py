@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import catalog, rulebook, schedule
+from agreements.credentials import refuse_reuse
 from agreements.notices import Wish
 from agreements.policies import OWN_POLICY, PolicyRefused, resolve
 from agreements.problems import problems
 from agreements.terms import Terms, complete
 from agreements.views import Customer, PaymentMethod
 from api import urls
+from api.consent_body import ConsentBody
 from api.problems import FieldError, Problem
-from store import clocks, ids, merchants, plans, reads
+from store import clocks, credentials, ids, merchants, plans, reads
 from store.creation import Draft
 from store.merchants import Principal
+from store.tables.columns import utcnow
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 
@@ -41,6 +44,13 @@ Policy = Annotated[
 ]
 
 
+class ChosenMethod(PaymentMethod):
+    """How the customer pays: a wallet or card type of the gateway, and maybe a credential they gave before."""
+
+    credential: Annotated[str, Field(min_length=1, max_length=64)] | None = None
+    """One the customer has on file (`crd_…`): the agreement begins at once, without a page of the provider."""
+
+
 class AgreementBody(BaseModel):
     """An agreement to be made: who pays, how much, how often, through which provider."""
 
@@ -49,7 +59,7 @@ class AgreementBody(BaseModel):
     reference: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)]
     """The merchant's own name for it, unique per merchant and mode."""
     gateway: Annotated[str, Field(min_length=1, max_length=32)]
-    payment_method: PaymentMethod
+    payment_method: ChosenMethod
     customer: Customer
     terms: Terms
     retry_policy: Policy = "standard"
@@ -57,6 +67,8 @@ class AgreementBody(BaseModel):
     """Events `cycle.upcoming` so many days before each debit, beyond what schemes demand (docs/notices.md)."""
     return_url: Annotated[str, Field(min_length=1, max_length=urls.LONGEST)]
     """Where the customer goes after the provider's page; `agreement` is appended to its query."""
+    consent: ConsentBody | None = None
+    """What the customer was shown, and who they were seen to be; kept as evidence (docs/consent.md)."""
     test_clock: str | None = None
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=50)] = {}
 
@@ -74,6 +86,10 @@ async def checked(session: AsyncSession, principal: Principal, body: AgreementBo
     now = await clocks.now_for(session, clock.id if clock else None)
     today = schedule.today(body.terms.timezone, now)
     errors += policy_errors(body.retry_policy, today)
+    if body.consent is not None and body.consent.too_late(max(now, utcnow())):
+        errors.append(_error("/consent/shown_at", "lies in the future"))
+    if body.payment_method.credential is not None and account is not None:
+        errors += await _credential(session, principal, body, account.id, now)
     windows = plans.windows(body.gateway, body.payment_method.type, today)
     errors += [_error(f"/terms{found.pointer}", found.detail) for found in problems(body.terms, today, windows)]
     if errors or account is None:
@@ -93,7 +109,30 @@ async def checked(session: AsyncSession, principal: Principal, body: AgreementBo
         return_url=body.return_url,
         test_clock_id=clock.id if clock else None,
         metadata=body.metadata,
+        credential_id=body.payment_method.credential,
+        evidence=body.consent.evidence() if body.consent else None,
     )
+
+
+async def _credential(
+    session: AsyncSession, principal: Principal, body: AgreementBody, account_id: str, now: datetime
+) -> list[FieldError]:
+    """Whether the agreement can begin with the credential. It stays locked: nobody deletes it before this commits."""
+    pointer = "/payment_method/credential"
+    found = await reads.saved_credential(session, principal, body.customer.id, body.payment_method.credential or "")
+    if found is not None:
+        await credentials.lock(session, found)
+    if found is None or found.deleted_at is not None:
+        return [_error(pointer, f"customer {body.customer.id} has no such credential")]
+    refused = refuse_reuse(
+        found,
+        gateway=body.gateway,
+        account_id=account_id,
+        payment_method=body.payment_method.type,
+        in_use=await credentials.on_file(session, found),
+        now=now,
+    )
+    return [_error(pointer, refused)] if refused else []
 
 
 def _return_url(body: AgreementBody, principal: Principal) -> Iterator[FieldError]:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import update
-from sqlmodel import col
+from sqlmodel import col, select
 from temporalio.exceptions import TemporalError
 
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from api.services import Services
 from store import refunds
-from store.tables import Agreement
+from store.tables import Agreement, Delivery, Event
 from workflows import client
 from workflows.messages import Command
 
@@ -25,6 +25,17 @@ async def start(inside: Services, standing: Standing) -> None:
     await client.start_agreement(inside.temporal, standing)
     async with inside.database.transaction() as session:
         await session.exec(update(Agreement).where(col(Agreement.id) == standing.agreement.id).values(started=True))
+
+
+async def begun(inside: Services, agreement_id: str) -> None:
+    """Starts the deliveries of an agreement that began as it was made. Never raises for Temporal's sake."""
+    query = select(Delivery.id).join(Event, col(Event.id) == Delivery.event_id).where(Event.agreement_id == agreement_id)
+    async with inside.database.transaction() as session:
+        found = (await session.exec(query.order_by(col(Event.sequence), Delivery.id))).all()
+    try:
+        await client.start_deliveries(inside.temporal, found)
+    except (TemporalError, RuntimeError) as error:
+        _log.warning("temporal_not_told", agreement=agreement_id, error=str(error))
 
 
 async def changed(

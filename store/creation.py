@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from agreements.consents import Evidence, How
 from agreements.status import AgreementStatus
 from agreements.terms import Terms
 from agreements.views import Customer
-from store import clocks, first_payments, ids
+from store import clocks, consents, first_payments, ids, lifecycle
 from store.changes import Change
 from store.merchants import Principal
-from store.tables import Agreement, Authorization
+from store.tables import Agreement, Authorization, Credential
 from store.vault import Vault
 
 _UNIQUE_VIOLATION = "23505"
@@ -43,10 +44,16 @@ class Draft:
     return_url: str
     test_clock_id: str | None
     metadata: dict[str, str]
+    credential_id: str | None = None
+    """One the customer gave before, locked by whoever checked it."""
+    evidence: Evidence | None = None
+    """What the merchant saw of the customer's consent."""
 
 
 async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
-    """Writes the agreement and a request for authorization that is due at once. Raises ReferenceTaken."""
+    """Writes the agreement and a request for authorization that is due at once, or begins it at once where the customer
+    gave its credential before. Raises ReferenceTaken.
+    """
     now = await clocks.now_for(session, draft.test_clock_id)
     agreement = Agreement(
         id=draft.id,
@@ -75,21 +82,36 @@ async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
         if getattr(error.orig, "sqlstate", None) == _UNIQUE_VIOLATION:  # the id is fresh, so it is the reference
             raise ReferenceTaken(draft.reference) from error
         raise
-    authorization = Authorization(
-        id=ids.new("aut"),
-        agreement_id=agreement.id,
-        state_hash="",
-        status="requested",
-        next_try_at=now,
-        created_at=now,
-    )
-    renew_state(vault, authorization)
-    session.add(authorization)
     change = Change(session, agreement, now)
-    if first_payments.needed(agreement):
-        await first_payments.with_consent(change, authorization)
+    if draft.credential_id is None:
+        await _ask(change, vault, draft.evidence)
+    else:
+        await _begin(change, vault, await session.get_one(Credential, draft.credential_id), draft.evidence)
     await change.finish()
     return change
+
+
+async def _ask(change: Change, vault: Vault, evidence: Evidence | None) -> None:
+    authorization = Authorization(
+        id=ids.new("aut"),
+        agreement_id=change.agreement.id,
+        state_hash="",
+        status="requested",
+        next_try_at=change.now,
+        created_at=change.now,
+    )
+    renew_state(vault, authorization)
+    change.session.add(authorization)
+    await consents.ask(change, vault, How.PROVIDER_PAGE, authorization, evidence)
+    if first_payments.needed(change.agreement):
+        await first_payments.with_consent(change, authorization)
+
+
+async def _begin(change: Change, vault: Vault, credential: Credential, evidence: Evidence | None) -> None:
+    """With a credential the customer gave before, the merchant has their consent already."""
+    consent = await consents.ask(change, vault, How.REUSED_CREDENTIAL, None, evidence)
+    consent.given_at, consent.credential_id = change.now, credential.id
+    await lifecycle.activate(change, credential)
 
 
 def renew_state(vault: Vault, authorization: Authorization) -> str:

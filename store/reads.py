@@ -19,7 +19,7 @@ from agreements.terms import Terms
 from store import clocks, plans
 from store.merchants import Principal
 from store.pages import BadCursor, Page, cut, place
-from store.tables import Agreement, CardChange, Charge, Event, Refund, TestClock, WebhookEndpoint
+from store.tables import Agreement, CardChange, Charge, Credential, Event, Refund, TestClock, WebhookEndpoint
 
 _Owned = TypeVar("_Owned", Agreement, Charge, WebhookEndpoint)
 
@@ -99,6 +99,28 @@ async def card_changes(
     """An agreement's, newest first. Raises BadCursor."""
     query = _owned(CardChange, principal).where(col(CardChange.agreement_id) == agreement_id)
     return await _newest_first(session, CardChange, query, limit, after)
+
+
+async def saved_credentials(
+    session: AsyncSession, principal: Principal, customer_id: str, *, limit: int, after: str | None
+) -> Page[Credential]:
+    """What a customer has on file, newest first, one for each token. Raises BadCursor."""
+    query = _owned(Credential, principal).where(
+        col(Credential.customer_id) == customer_id,
+        col(Credential.deleted_at).is_(None),
+        col(Credential.status) != "superseded",
+    )
+    return await _newest_first(session, Credential, query, limit, after)
+
+
+async def saved_credential(
+    session: AsyncSession, principal: Principal, customer_id: str, id_: str
+) -> Credential | None:
+    """One of a customer's credentials, deleted ones too."""
+    if not _ID.fullmatch(id_):
+        return None
+    query = _owned(Credential, principal).where(col(Credential.customer_id) == customer_id, col(Credential.id) == id_)
+    return (await session.exec(query)).first()
 
 
 async def webhook_endpoints(
