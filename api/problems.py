@@ -79,6 +79,7 @@ KINDS: Mapping[str, Kind] = {
     "credential_in_use": Kind(
         409,
         "An agreement uses the credential",
+        "It is locked as long as an agreement that has not ended is charged with it. Nothing was deleted.",
         "End the agreements named in `agreements`, or change their cards, first.",
     ),
     "reference_taken": Kind(
