@@ -27,7 +27,7 @@ def _text(value: Any) -> Any:
 
 
 class ConsentBody(BaseModel):
-    """What the customer was shown on the merchant's own page, and what that page saw of them. Kept sealed, as evidence."""
+    """What the customer was shown on the merchant's own page, and what that page saw of them: kept sealed."""
 
     model_config = ConfigDict(extra="forbid")
 

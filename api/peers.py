@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import Annotated
 
-from starlette.requests import Request
+from fastapi import Depends, Request
+
+from agreements.consents import Seen, Sighting
+from store.tables.columns import utcnow
 
 _LONGEST_USER_AGENT = 512
 
@@ -16,6 +20,10 @@ class Peer:
 
     ip: str | None = field(repr=False)
     user_agent: str | None = field(repr=False)
+
+    def seen(self, where: Seen, locale: str | None = None) -> Sighting:
+        """The same as evidence of a consent, just now."""
+        return Sighting(where=where, at=utcnow(), ip=self.ip, user_agent=self.user_agent, locale=locale)
 
 
 def peer(request: Request) -> Peer:
@@ -36,3 +44,7 @@ def _address(host: str) -> str | None:
         return str(ip_address(host))
     except ValueError:
         return None
+
+
+Visitor = Annotated[Peer, Depends(peer)]
+"""The peer of a route's request."""
