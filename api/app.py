@@ -24,6 +24,8 @@ from api.routes import (
     amending,
     card_changes,
     charges,
+    consents,
+    credentials,
     events,
     health,
     notifications,
@@ -69,6 +71,7 @@ def create_app(
     for module in (
         agreements,
         amending,
+        consents,
         card_changes,
         portal,
         charges,
@@ -77,6 +80,7 @@ def create_app(
         webhook_endpoints,
         test_clocks,
         payment_methods,
+        credentials,
     ):
         app.include_router(module.router)
     for module in (notifications, returns, health, reference):

@@ -8,11 +8,13 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from agreements.card_changes import OPEN, Initiator
+from agreements.consents import Seen
 from api import card_pages, commands, pages, telling, urls
 from api.languages import Voice, Wish
+from api.peers import Peer
 from api.problems import invalid
 from api.services import Services
-from store import card_requests, changes, clocks, views
+from store import card_requests, changes, clocks, consents, views
 from store.card_changes import Links
 from store.changes import Change
 from store.idempotency import Call
@@ -57,7 +59,7 @@ async def show(inside: Services, token: str, wish: Wish) -> Response:
         return await card_pages.offer(session, voice, agreement, card_change)
 
 
-async def follow(inside: Services, token: str, wish: Wish) -> Response:
+async def follow(inside: Services, token: str, wish: Wish, visitor: Peer) -> Response:
     """The customer presses the page's button."""
     async with inside.database.transaction() as session:
         found = await card_requests.find(session, inside.vault, token)
@@ -66,7 +68,10 @@ async def follow(inside: Services, token: str, wish: Wish) -> Response:
     async with changes.change(inside.database, found.agreement_id) as change:
         card_change = await change.session.get_one(CardChange, found.id)
         page = await card_requests.open_page(change, inside.vault, card_change)
-    voice = wish.voice(change.agreement.customer.get("region"))
+        voice = wish.voice(change.agreement.customer.get("region"))
+        if page is not None:
+            seen = visitor.seen(Seen.CARD_CHANGE_LINK, voice.language)
+            await consents.seen(change.session, inside.vault, page.id, seen)
     if page is None:
         return card_pages.ended(voice, card_change)
     await telling.look(inside, change.standing, change.delivery_ids)

@@ -14,13 +14,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import JSONResponse, Response
 
 from agreements.card_changes import CardChangeStatus, Initiator
+from agreements.consents import Seen
 from agreements.status import AgreementStatus
 from api import card_changes, commands, in_words, pages, telling, urls
 from api.languages import Voice, Wish
+from api.peers import Peer
 from api.portal_page import Shown
 from api.problems import invalid
 from api.services import Services
-from store import card_requests, changes, clocks, lifecycle, open_links, portal_links, statements
+from store import card_requests, changes, clocks, consents, lifecycle, open_links, portal_links, statements
 from store.card_changes import Links
 from store.changes import Change
 from store.idempotency import Call
@@ -99,7 +101,7 @@ async def show(inside: Services, visit: Visit, *, came_back: bool) -> Response:
     return pages.page("portal.html", shown.voice, values, leads_away=True)
 
 
-async def change_card(inside: Services, visit: Visit) -> Response:
+async def change_card(inside: Services, visit: Visit, visitor: Peer) -> Response:
     """Sends the customer to the provider's page, from which they come back to this one."""
     async with inside.database.transaction() as session:
         found = await _open(inside, session, visit)
@@ -112,6 +114,9 @@ async def change_card(inside: Services, visit: Visit) -> Response:
                 (await change.session.get_one(PortalLink, link.id)).language = visit.wish.explicit
             card_change = await _card_change(change, inside, link)
             page = await card_requests.open_page(change, inside.vault, card_change)
+            if page is not None:
+                seen = visitor.seen(Seen.PORTAL, visit.voice(link, agreement).language)
+                await consents.seen(change.session, inside.vault, page.id, seen)
     except Conflict:
         return pages.onward(visit.address(inside))
     await telling.look(inside, change.standing, change.delivery_ids)

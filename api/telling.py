@@ -29,9 +29,10 @@ async def start(inside: Services, standing: Standing) -> None:
 
 async def begun(inside: Services, agreement_id: str) -> None:
     """Starts the deliveries of an agreement that began as it was made. Never raises for Temporal's sake."""
-    query = select(Delivery.id).join(Event, col(Event.id) == Delivery.event_id).where(Event.agreement_id == agreement_id)
+    query = select(Delivery.id).join(Event, col(Event.id) == Delivery.event_id)
+    query = query.where(Event.agreement_id == agreement_id).order_by(col(Event.sequence), Delivery.id)
     async with inside.database.transaction() as session:
-        found = (await session.exec(query.order_by(col(Event.sequence), Delivery.id))).all()
+        found = (await session.exec(query)).all()
     try:
         await client.start_deliveries(inside.temporal, found)
     except (TemporalError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from api.auth import Caller
 from api.bodies import StrictRoute
 from api.idempotency import Starred
 from api.languages import Wished
+from api.peers import Visitor
 from api.problems import not_found
 from api.routes.parameters import PAGE, Cursor, Limit
 from api.services import Inside
@@ -61,6 +62,6 @@ async def show(token: str, inside: Inside, wish: Wished) -> Response:
 
 
 @pages.post("/card-changes/{token}", include_in_schema=False)
-async def follow(token: str, inside: Inside, wish: Wished) -> Response:
+async def follow(token: str, inside: Inside, wish: Wished, visitor: Visitor) -> Response:
     """The button."""
-    return await card_changes.follow(inside, token, wish)
+    return await card_changes.follow(inside, token, wish, visitor)

@@ -13,6 +13,7 @@ from api import portal, urls
 from api.bodies import StrictRoute
 from api.idempotency import Starred
 from api.languages import Language, Wished
+from api.peers import Visitor
 from api.portal import Visit
 from api.services import Inside
 from store.portal_links import Wanted
@@ -65,9 +66,9 @@ async def show(visit: Visiting, inside: Inside, back: str | None = None) -> Resp
 
 
 @pages.post("/card-change")
-async def change_card(visit: Visiting, inside: Inside) -> Response:
+async def change_card(visit: Visiting, inside: Inside, visitor: Visitor) -> Response:
     """The button for another card or wallet."""
-    return await portal.change_card(inside, visit)
+    return await portal.change_card(inside, visit, visitor)
 
 
 @pages.get("/cancel")

@@ -8,13 +8,15 @@ from sqlmodel import col, select
 from starlette.responses import Response
 from temporalio.exceptions import TemporalError
 
+from agreements.consents import Seen
 from api import inbox, pages, urls
 from api.languages import Wish
+from api.peers import peer
 from api.problems import not_found
 from api.services import Inside, Services
 from gateways.notifications import INBOXES
 from gateways.port import Account, BadNotification, News
-from store import portal_links
+from store import consents, portal_links
 from store.tables import Agreement, Authorization, CardChange, GatewayAccount
 
 router = APIRouter(tags=["providers"])
@@ -32,6 +34,8 @@ async def come_back(gateway: str, state: str, request: Request, inside: Inside) 
         raise not_found("return address")
     agreement, account, card_change = found
     query = dict(request.query_params)
+    async with inside.database.transaction() as session:
+        await consents.seen_coming_back(session, inside.vault, state, peer(request).seen(Seen.RETURN))
     if query:
         await _take(inside, account, state, request, query)
     return pages.onward(await _home(inside, agreement, card_change))
