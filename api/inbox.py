@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import func
@@ -17,7 +17,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from agreements.attempts import Verdict
 from agreements.refunds import RefundOrigin, RefundStatus
-from agreements.status import AttemptStatus
+from agreements.status import AgreementStatus, AttemptStatus
 from api.services import Services
 from gateways.port import Account, BadNotification, News, NewsKind
 from store import ids, journal, merchants, refunds, standings
@@ -60,13 +60,13 @@ async def accept(
         await _note(inside, notification_id, status="ignored", detail="not a kind of message that concerns us")
         return
     # A message is about one thing; a page that was paid is two pieces of news about it.
-    row = await _match(inside, account, notification_id, found[0])
-    if row.status == "signalled" and row.refund_id is not None:
-        refund = await refunds.current(inside.database, row.refund_id)
-        await client.tell_refund_news(inside.temporal, refund, notification_id)
-    elif row.status == "signalled" and row.agreement_id is not None:
-        standing = await standings.current(inside.database, row.agreement_id)
-        await client.tell_news(inside.temporal, standing, notification_id)
+    for row in await _match(inside, account, notification_id, found[0]):
+        if row.status == "signalled" and row.refund_id is not None:
+            refund = await refunds.current(inside.database, row.refund_id)
+            await client.tell_refund_news(inside.temporal, refund, row.id)
+        elif row.status == "signalled" and row.agreement_id is not None:
+            standing = await standings.current(inside.database, row.agreement_id)
+            await client.tell_news(inside.temporal, standing, row.id)
 
 
 def message(
@@ -92,7 +92,7 @@ async def _note(inside: Services, notification_id: str, *, status: str, detail: 
         row.status, row.detail = status, detail
 
 
-async def _match(inside: Services, account: GatewayAccount, notification_id: str, news: News) -> Notification:
+async def _match(inside: Services, account: GatewayAccount, notification_id: str, news: News) -> list[Notification]:
     """Finds whom the news concerns and writes it down; `signalled` means that a workflow is to be told."""
     if news.kind in (NewsKind.PAYMENT, NewsKind.REFUND):
         await _answer_written(inside, account, news)
@@ -105,10 +105,25 @@ async def _match(inside: Services, account: GatewayAccount, notification_id: str
         row.kind, row.dedupe_key = news.kind.value, news.dedupe_key
         if await _is_repeat(session, account, news):
             row.status = "duplicate"
-            return row
+            return [row]
         row.agreement_id, row.status = await _judge(inside, session, account, news)
         row.refund_id = await _workflow_of_refund(session, account, news)
-        return row
+        return [row, *await _for_the_others(inside, session, account, row, news)]
+
+
+async def _for_the_others(
+    inside: Services, session: AsyncSession, account: GatewayAccount, row: Notification, news: News
+) -> list[Notification]:
+    """A token that is canceled ends every agreement that lives on it: each has the message in a row of its own."""
+    if news.kind is not NewsKind.TOKEN_CANCELED or row.status != "signalled":
+        return []
+    kept = row.model_dump(exclude={"id", "agreement_id", "created_at"})
+    living = await _users_of_token(inside, session, account, news.token or "", living=True)
+    copies = [
+        Notification(**kept, id=ids.new("ntf"), agreement_id=each.id) for each in living if each.id != row.agreement_id
+    ]
+    session.add_all(copies)
+    return copies
 
 
 async def _is_repeat(session: AsyncSession, account: GatewayAccount, news: News) -> bool:
@@ -143,11 +158,12 @@ async def _judge(
 async def _judge_token(
     inside: Services, session: AsyncSession, account: GatewayAccount, news: News
 ) -> tuple[str | None, str]:
-    agreement = await _user_of_token(inside, session, account, news.token or "")
+    users = await _users_of_token(inside, session, account, news.token or "")
+    agreement = next((each for each in users if each.ended is None), users[0] if users else None)
     if news.kind is NewsKind.TOKEN_CANCELED:
         # The provider echoes a revocation of ours that it has confirmed already.
         echo = agreement is not None and (agreement.revocation or {}).get("provider_status") == "done"
-        if agreement is not None:
+        if agreement is not None and agreement.ended in (None, AgreementStatus.REVOKED):
             return agreement.id, "ignored" if echo else "signalled"
         released_by = await _released_by(inside, session, account, news.token or "")
         return released_by, "ignored" if released_by else "unmatched"
@@ -251,12 +267,15 @@ async def _released_by(inside: Services, session: AsyncSession, account: Gateway
     return (await session.exec(query.limit(1))).first()
 
 
-async def _user_of_token(
-    inside: Services, session: AsyncSession, account: GatewayAccount, token: str
-) -> Agreement | None:
+async def _users_of_token(
+    inside: Services, session: AsyncSession, account: GatewayAccount, token: str, *, living: bool = False
+) -> Sequence[Agreement]:
+    """The agreements charged with a token, newest first."""
     query = (
         select(Agreement)
         .join(Credential, col(Credential.id) == Agreement.credential_id)
         .where(Agreement.account_id == account.id, Credential.token_hash == inside.vault.fingerprint(token))
     )
-    return (await session.exec(query.order_by(col(Agreement.id).desc()).limit(1))).first()
+    if living:
+        query = query.where(col(Agreement.ended).is_(None))
+    return (await session.exec(query.order_by(col(Agreement.id).desc()))).all()
