@@ -25,6 +25,7 @@ from activities.deliveries import Deliveries
 from activities.endings import Endings
 from activities.liveness import Heartbeats
 from activities.news import ProviderNews
+from activities.orders import Orders
 from activities.reversals import Reversals
 from activities.sweep import Reach, Sweeps
 from activities.test_clocks import TestClocks
@@ -77,7 +78,7 @@ def workers(parts: Parts) -> list[Worker]:
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
             workflows=[AgreementWorkflow, RefundWorkflow, TestClockWorkflow, SweeperWorkflow],
-            activities=[clocks.advance_clock, Sweeps(parts.database, reach(parts.temporal)).sweep],
+            activities=[clocks.advance_clock, Sweeps(parts.database, reach(parts.temporal)).sweep, Orders(bench).obey],
             interceptors=[Heartbeats()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),

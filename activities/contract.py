@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from agreements.agenda import StepKind
+from agreements.standing import Standing
 
 AGREEMENTS_QUEUE = "agreements"
 """Workflows, and the activities that only touch our own database."""
 DELIVERIES_QUEUE = "deliveries"
 
 NEWS = "settle_news"
+OBEY = "obey"
 REFUND = "refund"
 REFUND_NEWS = "settle_refund_news"
 ADVANCE_CLOCK = "advance_clock"
@@ -60,6 +64,30 @@ class NewsInput(_Frozen):
     agreement_id: str
     notification_id: str
     at: datetime
+
+
+class OrderKind(StrEnum):
+    """What an operator may ask of an agreement; each is a signal of this name."""
+
+    REVOKE = "revoke"
+    REQUEST_CARD_CHANGE = "request_card_change"
+
+
+class OrderInput(_Frozen):
+    """An operator's order, and the instant at which the workflow took it up (UTC)."""
+
+    agreement_id: str
+    kind: OrderKind
+    at: datetime
+    initiator: Literal["merchant", "customer"] = "merchant"
+    reason: str | None = None
+
+
+class Obeyed(_Frozen):
+    """The standing afterwards, and why the order could not be carried out, if it could not."""
+
+    standing: Standing
+    refused: str = ""
 
 
 class RefundInput(_Frozen):

@@ -7,19 +7,30 @@ numbered, news, commands and answers may overtake each other freely: the highest
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import Priority, RawValue, RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contract import NEWS, STEPS, NewsInput, StepInput, gateway_queue
+    from activities.contract import (
+        NEWS,
+        OBEY,
+        STEPS,
+        NewsInput,
+        Obeyed,
+        OrderInput,
+        StepInput,
+        gateway_queue,
+    )
     from agreements.agenda import Step, next_step
     from agreements.standing import Standing
     from agreements.status import AgreementStatus
     from workflows import search_attributes
     from workflows.details import details
     from workflows.messages import AgreementStart, CommandResult
+    from workflows.orders import Order, read_order
 
 _COMMANDS_REMEMBERED = 64
 
@@ -40,6 +51,8 @@ class AgreementWorkflow:
         self._standing = start.standing
         self._clock = start.standing.as_of
         self._news = list(start.news)
+        self._orders = list(start.orders)
+        self._remark = start.remark
         self._applied = dict(start.applied)
         self._shown = start.shown
         self._roll_after = start.roll_after
@@ -48,11 +61,13 @@ class AgreementWorkflow:
     @workflow.run
     async def run(self, start: AgreementStart) -> AgreementStatus:
         """Answers the status the agreement ended with."""
-        while self._news or not self._standing.closed:
+        while self._orders or self._news or not self._standing.closed:
             self._show()
             self._continue_as_new_when_long()
             step = next_step(self._standing, self._now())
-            if self._news:
+            if self._orders:
+                await self._obey(self._orders[0])
+            elif self._news:
                 await self._settle(self._news[0])
             elif step is not None and step.due_at <= self._now():
                 await self._perform(step)
@@ -76,6 +91,25 @@ class AgreementWorkflow:
         news = NewsInput(agreement_id=self._standing.agreement.id, notification_id=notification_id, at=self._now())
         await self._do(NEWS, news, "settle news from the provider")
         self._news.remove(notification_id)
+
+    async def _obey(self, order: Order) -> None:
+        """What an operator asked for, before anything else, for it may be a stop.
+
+        It touches only our own rows: done on the workflow's own queue, no provider's outage or rate limit delays it.
+        """
+        obeyed = await workflow.execute_activity(
+            OBEY,
+            OrderInput(agreement_id=self._standing.agreement.id, at=self._now(), **order.model_dump()),
+            result_type=Obeyed,
+            start_to_close_timeout=_CALL,
+            heartbeat_timeout=_HEARTBEAT,
+            retry_policy=_UNTIL_IT_WORKS,
+            summary=f"{order.kind}, asked for by signal",
+        )
+        self._orders.remove(order)
+        if obeyed.refused:
+            self._remark = f"signal '{order.kind}' could not be obeyed: {obeyed.refused}"
+        self._adopt(obeyed.standing)
 
     async def _do(self, activity: str, argument: StepInput | NewsInput, summary: str) -> None:
         agreement = self._standing.agreement
@@ -111,6 +145,8 @@ class AgreementWorkflow:
                 AgreementStart(
                     standing=self._standing.model_copy(update={"as_of": self._clock}),
                     news=self._news,
+                    orders=self._orders,
+                    remark=self._remark,
                     applied=self._applied,
                     shown=self._shown,
                     roll_after=self._roll_after,
@@ -153,6 +189,18 @@ class AgreementWorkflow:
             self._clock = now
             self._revision += 1
 
+    @workflow.signal(dynamic=True)
+    def order(self, name: str, payloads: Sequence[RawValue]) -> None:
+        """`revoke` and `request_card_change` from an operator; nothing that is sent here may break the workflow.
+
+        The name `revoke` serves the API's update too: updates and signals are apart.
+        """
+        order, self._remark = read_order(name, payloads)
+        if order is not None:
+            self._orders.append(order)
+            self._revision += 1
+        self._describe()
+
     @workflow.query
     def snapshot(self) -> Standing:
         """What the workflow goes by, for operators."""
@@ -183,9 +231,12 @@ class AgreementWorkflow:
     def _now(self) -> datetime:
         return self._clock if self._on_test_clock else workflow.now()
 
+    def _describe(self) -> None:
+        workflow.set_current_details(details(self._standing, self._now(), self._remark))
+
     def _show(self) -> None:
         """The workflow list and the open workflow in the Temporal UI; attributes are written only when they change."""
-        workflow.set_current_details(details(self._standing, self._now()))
+        self._describe()
         shown = (self._standing.status.value, self._standing.next_charge_at)
         if shown == self._shown:
             return

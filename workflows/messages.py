@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
+from workflows.orders import Order
 
 
 def agreement_workflow_id(agreement_id: str) -> str:
@@ -45,6 +46,10 @@ class AgreementStart(BaseModel):
     """Ids of journalled provider messages still to be settled."""
     applied: dict[str, CommandResult] = {}
     """Answers to the last commands by their ids: the server may deliver an update twice around a continue-as-new."""
+    orders: list[Order] = []
+    """What operators asked for and is still to be done."""
+    remark: str = ""
+    """What became of the last order, for the operator."""
     shown: tuple[str, datetime | None] | None = None
     """The search attributes last written."""
     roll_after: int = 400

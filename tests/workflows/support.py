@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.worker import Worker
 
-from activities.contract import NEWS, STEPS, NewsInput, StepInput, gateway_queue
+from activities.contract import NEWS, OBEY, STEPS, NewsInput, Obeyed, OrderInput, StepInput, gateway_queue
 from agreements.agenda import StepKind
 from agreements.standing import DueCharge, Identity, Standing
 from agreements.status import AgreementStatus, Stop
@@ -29,6 +29,8 @@ class Script:
         self.steps: list[tuple[StepKind, StepInput]] = []
         self.news: list[str] = []
         self.after_news: Standing | None = None
+        self.orders: list[OrderInput] = []
+        self.obeyed: Obeyed | None = None
 
     def activities(self) -> list[Callable[..., object]]:
         return [*(self._step(kind) for kind in StepKind), self._settle()]
@@ -49,6 +51,17 @@ class Script:
             return self.after_news
 
         return settle
+
+    def obey(self) -> Callable[..., object]:
+        """Of the queue that touches only our own database."""
+
+        @activity.defn(name=OBEY)
+        async def obey(given: OrderInput) -> Obeyed:
+            self.orders.append(given)
+            assert self.obeyed is not None
+            return self.obeyed
+
+        return obey
 
 
 def standing(now: datetime, **changed: object) -> Standing:
@@ -96,7 +109,7 @@ async def running(
     queue = f"agreements-{uuid4().hex}"
     gateway = gateway_queue(start.standing.agreement.gateway)
     async with (
-        Worker(client, task_queue=queue, workflows=[AgreementWorkflow], **worker_options),  # type: ignore[arg-type]
+        Worker(client, task_queue=queue, workflows=[AgreementWorkflow], activities=[script.obey()], **worker_options),  # type: ignore[arg-type]
         Worker(client, task_queue=gateway, activities=script.activities()),
     ):
         await client.start_workflow(
