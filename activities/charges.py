@@ -96,9 +96,15 @@ class Charges:
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await change.session.get_one(Attempt, step.subject)
             charge = await change.session.get_one(Charge, attempt.charge_id)
-            asked = attempt.next_look_at is not None and attempt.next_look_at <= change.now
+            due = attempt.next_look_at is not None and attempt.next_look_at <= change.now
+            limits = self._bench.gateway(change).traits.queries
+            earliest = inquiries.earliest_look(attempt.sent_at or change.now, attempt.looked_at, limits)
+            asked = due and earliest <= change.now
+            if due and not asked:
+                attempt.next_look_at = earliest
             if asked:
                 attempt.looks += 1
+                attempt.looked_at = change.now
                 dispatch = await self._dispatch(change, attempt)
         if not asked:
             return change.standing

@@ -45,6 +45,14 @@ def next_look(sent_at: datetime, looks: int, now: datetime, limits: QueryLimits 
     return next((at for at in coming if at > now and at >= earliest), None)
 
 
+def earliest_look(sent_at: datetime, looked_at: datetime | None, limits: QueryLimits) -> datetime:
+    """When the provider lets itself be asked, whatever the plan says: a revocation and a repeat after a crash want to
+    know sooner.
+    """
+    first = sent_at + limits.first_after
+    return first if looked_at is None else max(first, looked_at + limits.apart)
+
+
 @cache
 def _plan(limits: QueryLimits) -> tuple[timedelta, ...]:
     """LOOKS clipped to what the provider allows: not too early, not too close, not too many in any 24 hours."""

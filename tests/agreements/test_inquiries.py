@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agreements.guarantees import QueryLimits
-from agreements.inquiries import LONGEST_WAIT, next_look, next_try
+from agreements.inquiries import LONGEST_WAIT, earliest_look, next_look, next_try
 from tests.agreements.strategies import instants
 
 SENT = datetime(2027, 1, 31, 1, 0, tzinfo=UTC)
@@ -95,3 +95,14 @@ def test_tries_grow_to_six_hours() -> None:
 @given(st.integers(0, 10**9), instants)
 def test_a_try_is_always_ahead_and_within_six_hours(tries: int, now: datetime) -> None:
     assert timedelta(seconds=5) <= next_try(tries, now) - now <= LONGEST_WAIT
+
+
+@given(instants, st.none() | st.timedeltas(timedelta(0), timedelta(days=7)))
+def test_however_often_somebody_wants_to_know_the_provider_is_asked_as_seldom_as_it_allows(
+    sent_at: datetime, looked_after: timedelta | None
+) -> None:
+    looked_at = None if looked_after is None else sent_at + OTTU.first_after + looked_after
+    earliest = earliest_look(sent_at, looked_at, OTTU)
+    assert earliest - sent_at >= OTTU.first_after
+    assert looked_at is None or earliest - looked_at == OTTU.apart
+    assert earliest_look(sent_at, looked_at, QueryLimits()) <= max(sent_at, looked_at or sent_at)

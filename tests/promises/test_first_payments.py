@@ -1,4 +1,4 @@
-"""Where customers agree by paying (Ottu, Pivot), their payment is an attempt like others: it counts once or goes back."""
+"""Where customers agree by paying (Ottu, Pivot), their payment is an attempt like others: it counts or goes back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.promises.customers import ask, follow
-from tests.promises.support import audited
+from tests.promises.support import audited, until
 from tests.support.house import House
 from tests.support.shops import CARDS, Shop
 
@@ -130,3 +130,59 @@ async def test_a_retry_that_falls_due_closes_the_customers_page_first(house: Hou
     await shop.advance(clock, (falls_due + timedelta(days=1)).isoformat())
     await audited(shop, agreement)
     assert [status for _, status in await debits(shop, agreement)].count("succeeded") == 2
+
+
+async def test_what_the_customer_will_pay_is_shown_before_they_agree(house: House, gateway: str) -> None:
+    shop = await house.shop(gateway)
+    today = await shop.call("POST", "/v1/agreements", shop.body(await shop.clock(MORNING)), 201)
+    later = await shop.call("POST", "/v1/agreements", shop.body(await shop.clock(A_WEEK_BEFORE)), 201)
+    payment, proof = today["authorization"]["payment"], later["authorization"]["payment"]
+    assert (payment["cycle"], payment["purpose"], payment["amount"]) == (1, "cycle", today["terms"]["amount"])
+    assert (proof["cycle"], proof["purpose"]) == (None, "verification")
+    assert proof["amount"]["value"] < today["terms"]["amount"]["value"]
+
+
+async def test_a_customer_who_cancels_on_the_page_can_come_back_until_its_time_is_over(
+    house: House, gateway: str
+) -> None:
+    shop = await house.shop(gateway)
+    clock = await shop.clock(MORNING)
+    made = await shop.call("POST", "/v1/agreements", shop.body(clock), 201)
+    await shop.decide(made["authorization"]["url"], decision="reject")
+    await shop.advance(clock, "2027-01-31T03:00:00Z")
+    assert (await shop.read(made["id"]))["status"] == "authorization_failed"
+    assert "succeeded" not in [status for _, status in await debits(shop, made["id"])]
+    await audited(shop, made["id"])
+
+
+async def test_a_link_that_is_followed_twice_leads_to_one_page(house: House, gateway: str) -> None:
+    shop = await house.shop(gateway)
+    clock = await shop.clock(MORNING)
+    agreement = await shop.agree(clock, "expired_card")
+    await shop.advance(clock, NEXT_MONTH)
+    link = (await shop.read(agreement))["action"]["url"]
+    first, second = await follow(shop, link), await follow(shop, link)
+    assert first.headers["location"] == second.headers["location"]
+    assert len((await charge(shop, agreement, 1))["attempts"]) == 2
+
+
+async def test_another_card_with_nothing_overdue_is_verified_and_the_money_goes_back(
+    house: House, gateway: str
+) -> None:
+    shop = await house.shop(gateway)
+    clock = await shop.clock(MORNING)
+    agreement = await shop.agree(clock)
+    old = (await shop.read(agreement))["credential"]["id"]
+    page = await follow(shop, (await ask(shop, agreement))["url"])
+    await shop.decide(page.headers["location"], decision="approve", card=CARDS[gateway][1])
+    await until(lambda: uses_another(shop, agreement, old))
+    await shop.advance(clock, NEXT_MONTH)
+    found = [(row["purpose"], row["status"]) for row in await audited(shop, agreement)]
+    assert ("verification", "reversed") in found
+    assert found.count(("cycle", "succeeded")) == 2
+    last = [row for row in await shop.ledger(agreement) if row["kind"] == "debit"][-1]
+    assert last["virtual_time"][:10] == "2027-02-28"
+
+
+async def uses_another(shop: Shop, agreement: str, credential: str) -> bool:
+    return bool((await shop.read(agreement))["credential"]["id"] != credential)
