@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -14,20 +13,18 @@ from agreements.money import Money
 from agreements.views import AgreementView, ChargeView
 from api import commands, telling
 from api.drafts import policy_errors
-from api.problems import FieldError, Problem, invalid, not_found
+from api.problems import Problem, not_found
 from api.services import Services
-from store import amendments, collect_now, coming, on_demand, reads, views
+from store import amendments, collect_now, coming, on_demand, reads, trail, views
 from store.amendments import Wanted
 from store.changes import Change, changing
 from store.idempotency import Call
-from store.lifecycle import Conflict
 from store.merchants import Principal
-from store.refusals import NeedsNewAuthorization, NoSuchCycle, Refused
 from store.tables import Charge
 
 Act = Callable[[Change], Awaitable[Charge]]
 _Done = TypeVar("_Done")
-_View = TypeVar("_View")
+_View = TypeVar("_View", AgreementView, ChargeView)
 
 
 async def set_cycle(
@@ -101,8 +98,7 @@ async def _charge(inside: Services, call: Call, agreement_id: str, act: Act, sta
     async def show(change: Change) -> dict[str, Any]:
         return (await views.charge(change.session, made[0])).model_dump(mode="json")
 
-    with _refusals():
-        change, answer = await commands.once(inside, call, agreement_id, keep, show, status_code)
+    change, answer = await commands.once(inside, call, agreement_id, keep, show, status_code)
     if change is not None:
         await telling.look(inside, change.standing, change.delivery_ids)
     return answer
@@ -116,28 +112,13 @@ async def _changed(
     show: Callable[[Change, _Done], Awaitable[_View]],
 ) -> _View:
     """A change without an idempotency key: repeating it changes nothing anyway."""
-    with _refusals():
+    with commands.refusals():
         async with inside.database.transaction() as session:
             if not await reads.owns_agreement(session, caller, agreement_id):
                 raise not_found("agreement")
             async with changing(session, agreement_id) as change:
                 done = await act(change)
             answer = await show(change, done)
+            trail.by_call(session, caller, answer.id, agreement_id)
     await telling.look(inside, change.standing, change.delivery_ids)
     return answer
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """What the store refuses, as problems."""
-    try:
-        yield
-    except NeedsNewAuthorization as error:
-        errors = [FieldError(pointer=each.pointer, detail=each.reason) for each in error.needed]
-        raise Problem("new_authorization_needed", str(error), errors) from error
-    except Refused as error:
-        raise invalid(error.pointer, str(error)) from error
-    except NoSuchCycle as error:
-        raise not_found("cycle") from error
-    except Conflict as error:
-        raise Problem("state_conflict", str(error)) from error

@@ -12,9 +12,9 @@ from api.peers import Peer, peer
 from api.problems import Problem
 from api.services import Inside
 from store import api_keys
+from store.actors import Actor
 from store.merchants import Principal
 from store.tables import ApiKey
-from store.trail import Actor
 
 _bearer = HTTPBearer(auto_error=False, description="A secret key: `sk_test_…` or `sk_live_…`.")
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from starlette.responses import JSONResponse
 
 from api import idempotency as keys
 from api import telling
-from api.problems import Problem, not_found
+from api.problems import FieldError, Problem, invalid, not_found
 from api.services import Services
-from store import idempotency, reads, views
+from store import idempotency, reads, trail, views
 from store.changes import Change, changing
 from store.idempotency import Call
 from store.lifecycle import Conflict
+from store.refusals import NeedsNewAuthorization, NoSuchCycle, Refused
 from store.tables import IdempotencyKey
 from workflows.messages import Command
 
@@ -52,26 +54,56 @@ async def once(
 ) -> tuple[Change | None, JSONResponse]:
     """The change that was committed, and its answer; without a change where the first answer is given again.
 
-    `show` is called once the change is complete, in its transaction. Raises Problem.
+    `show` is called once the change is complete, in its transaction. A refusal by the state of things is an answer
+    too, and kept. Raises Problem.
     """
     try:
-        async with inside.database.transaction() as session:
-            if not await reads.owns_agreement(session, call.principal, agreement_id):
-                raise not_found("agreement")
-            async with changing(session, agreement_id) as change:
-                if taken := await idempotency.find(session, call):
-                    session.expunge(taken)  # it outlives the rollback
-                    raise _Answered(taken)
-                await act(change)
-            answer = await show(change)
-            if not await idempotency.reserve(session, call, agreement_id, status_code, answer):
-                raise _Answered(None)
-    except Conflict as error:
-        raise Problem("state_conflict", str(error)) from error
+        with refusals():
+            return await _changed(inside, call, agreement_id, act, show, status_code)
     except _Answered as first:
         kept = keys.check_same(first.row, call) if first.row else await keys.first_answer(inside, call)
         return None, keys.replay(kept)
+    except Problem as problem:
+        return None, await keys.refuse(inside, call, problem)
+
+
+async def _changed(
+    inside: Services,
+    call: Call,
+    agreement_id: str,
+    act: Callable[[Change], Awaitable[None]],
+    show: Callable[[Change], Awaitable[dict[str, Any]]],
+    status_code: int,
+) -> tuple[Change, JSONResponse]:
+    async with inside.database.transaction() as session:
+        if not await reads.owns_agreement(session, call.principal, agreement_id):
+            raise not_found("agreement")
+        async with changing(session, agreement_id) as change:
+            if taken := await idempotency.find(session, call):
+                session.expunge(taken)  # it outlives the rollback
+                raise _Answered(taken)
+            await act(change)
+        answer = await show(change)
+        trail.by_call(session, call.principal, str(answer["id"]), agreement_id)
+        if not await idempotency.reserve(session, call, agreement_id, status_code, answer):
+            raise _Answered(None)
     return change, JSONResponse(answer, status_code)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the store refuses, as problems."""
+    try:
+        yield
+    except NeedsNewAuthorization as error:
+        errors = [FieldError(pointer=each.pointer, detail=each.reason) for each in error.needed]
+        raise Problem("new_authorization_needed", str(error), errors) from error
+    except Refused as error:
+        raise invalid(error.pointer, str(error)) from error
+    except NoSuchCycle as error:
+        raise not_found("cycle") from error
+    except Conflict as error:
+        raise Problem("state_conflict", str(error)) from error
 
 
 def _command_id(call: Call) -> str:

@@ -14,7 +14,7 @@ from api import telling
 from api.drafts import AgreementBody, checked
 from api.problems import Problem
 from api.services import Services
-from store import clocks, creation, idempotency, standings, views
+from store import clocks, creation, idempotency, standings, trail, views
 from store.idempotency import Call
 from store.tables import Agreement, Authorization, IdempotencyKey
 
@@ -23,7 +23,11 @@ _FIRST_LOOK, _SLOWEST_LOOK = 0.025, 0.2  # seconds
 
 async def create(inside: Services, call: Call, body: AgreementBody) -> JSONResponse:
     """The answer to a create call, first or repeated. Raises Problem, and RPCError while Temporal is away."""
-    agreement_id = await _commit(inside, call, body)
+    try:
+        agreement_id = await _commit(inside, call, body)
+    except creation.ReferenceTaken as error:
+        taken = Problem("reference_taken", f"another agreement has the reference {error}")
+        return await keys.refuse(inside, call, taken)
     if agreement_id is not None:
         kept = await _answer(inside, call, agreement_id, wait=inside.patience.authorization.total_seconds())
         return JSONResponse(kept.answer, kept.status_code or 202)
@@ -34,19 +38,20 @@ async def create(inside: Services, call: Call, body: AgreementBody) -> JSONRespo
 
 
 async def _commit(inside: Services, call: Call, body: AgreementBody) -> str | None:
-    """The new agreement's id, its row and the key's committed together; None when the key was taken before."""
-    try:
-        async with inside.database.transaction() as session:
-            if taken := await idempotency.find(session, call):
-                keys.check_same(taken, call)
-                return None
-            draft = await checked(session, call.principal, body)
-            if not await idempotency.reserve(session, call, draft.id):
-                return None
-            await creation.create(session, inside.vault, draft)
-            return draft.id
-    except creation.ReferenceTaken as error:
-        raise Problem("reference_taken", f"another agreement has the reference {error}") from error
+    """The new agreement's id, its row and the key's committed together; None when the key was taken before.
+
+    Raises Problem and ReferenceTaken.
+    """
+    async with inside.database.transaction() as session:
+        if taken := await idempotency.find(session, call):
+            keys.check_same(taken, call)
+            return None
+        draft = await checked(session, call.principal, body)
+        if not await idempotency.reserve(session, call, draft.id):
+            return None
+        await creation.create(session, inside.vault, draft)
+        trail.by_call(session, call.principal, draft.id, draft.id)
+        return draft.id
 
 
 async def _answer(inside: Services, call: Call, agreement_id: str, *, wait: float) -> IdempotencyKey:

@@ -8,20 +8,25 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 from starlette.responses import JSONResponse
 
+from api import problems
 from api.auth import Caller
-from api.problems import Problem
+from api.problems import KINDS, MEDIA_TYPE, Problem
 from api.services import Services
 from store import idempotency
 from store.idempotency import Call
 from store.tables import IdempotencyKey
 
 REPLAYED = {"Idempotency-Replayed": "true"}
-_LONGEST = 255
+_KEY = re.compile(r'"(?:[ !#-\[\]-~]|\\["\\]){1,255}"|[!#-~][ -~]{0,254}')
+"""A string of RFC 9651 as in the IETF draft, or the bare text most clients send. Either is compared as it came."""
+_KEPT = (409, 422)
+"""Refusals that are answers: by the state of things, once a call was understood (docs/api-conventions.md)."""
 _FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.25  # seconds
 
 
@@ -35,8 +40,8 @@ async def _call(
     """The starred call a request makes. Raises the 400 problems of a missing or invalid key."""
     if idempotency_key is None:
         raise Problem("idempotency_key_missing", "this call needs an Idempotency-Key header")
-    if not 1 <= len(idempotency_key) <= _LONGEST or not idempotency_key.isprintable():
-        raise Problem("idempotency_key_invalid", f"a key has 1 to {_LONGEST} printable characters")
+    if not _KEY.fullmatch(idempotency_key):
+        raise Problem("idempotency_key_invalid", "a key is 1 to 255 printable ASCII characters, in quotes or without")
     if len(request.headers.getlist("idempotency-key")) > 1:
         raise Problem("idempotency_key_invalid", "the header is there more than once")
     asked = [request.method, request.url.path, request.state.json]
@@ -58,7 +63,23 @@ def replay(row: IdempotencyKey) -> JSONResponse:
     """The first answer again."""
     if row.status_code is None:
         raise RuntimeError("nothing was answered yet")
-    return JSONResponse(row.answer, row.status_code, headers=REPLAYED)
+    media_type = MEDIA_TYPE if row.status_code >= 400 else None
+    return JSONResponse(row.answer, row.status_code, headers=REPLAYED, media_type=media_type)
+
+
+async def refuse(inside: Services, call: Call, problem: Problem) -> JSONResponse:
+    """Keeps a refusal that is an answer, and raises it; the answer that stands where another call was first.
+
+    Without this a call refused today could go through when its repeat happens to arrive tomorrow.
+    """
+    kind = KINDS[problem.code]
+    if kind.status in _KEPT:
+        document = problems.document(problem, inside.settings.public_url)
+        async with inside.database.transaction() as session:
+            kept = await idempotency.reserve(session, call, None, kind.status, document)
+        if not kept:
+            return replay(await first_answer(inside, call))
+    raise problem
 
 
 async def first_answer(inside: Services, call: Call) -> IdempotencyKey:

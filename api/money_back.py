@@ -9,12 +9,11 @@ from starlette.responses import JSONResponse
 from agreements.money import Money
 from agreements.refunds import RefundStanding
 from api import commands, telling
-from api.problems import invalid, not_found
+from api.problems import not_found
 from api.services import Services
 from store import cancellations, reads, refunds, views
 from store.changes import Change
 from store.idempotency import Call
-from store.refunds import AmountRefused
 from store.tables import Charge, Refund
 
 
@@ -32,10 +31,7 @@ async def refund(
         return views.refund(made[0][0]).model_dump(mode="json")
 
     agreement_id = await _agreement_of(inside, call, charge_id)
-    try:
-        change, answer = await commands.once(inside, call, agreement_id, act, show, 201)
-    except AmountRefused as error:
-        raise invalid(error.pointer, str(error)) from error
+    change, answer = await commands.once(inside, call, agreement_id, act, show, 201)
     if change is not None:
         await telling.money_back(inside, made[0][1])
     return answer

@@ -68,6 +68,8 @@ async def settle(
     from activities import outcomes
     from agreements.attempts import ChargeAnswer, Verdict
     from agreements.guarantees import Traits
+    from cli.database import operator
+    from store import trail
     from store.changes import change
     from store.tables import Charge
     from workflows import client as workflows
@@ -82,6 +84,14 @@ async def settle(
         answer = ChargeAnswer(verdict, evidence=f"operator: {note}")
         await outcomes.record(locked, attempt, answer, Traits(None, _NO_TIME, None, _NO_TIME), links)
         charge = await locked.session.get_one(Charge, attempt.charge_id)
+        trail.note(
+            locked.session,
+            operator("charges resolve", f"{outcome}: {note}"),
+            merchant_id=charge.merchant_id,
+            livemode=charge.livemode,
+            object_id=charge.id,
+            agreement_id=agreement_id,
+        )
     await workflows.look(temporal, locked.standing)
     return charge.status.value
 

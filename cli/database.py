@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
-    from store.trail import Actor
+    from store.actors import Actor
 
 _T = TypeVar("_T")
 
@@ -33,7 +33,7 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
 
 def operator(command: str, reason: str | None = None) -> Actor:
     """Whoever runs a command, by their name on this machine."""
-    from store.trail import Actor
+    from store.actors import Actor
 
     try:
         name = getpass.getuser()

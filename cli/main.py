@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import bench, charges, merchants, replay, rulebook, vault
+from cli import audit_trail, bench, charges, merchants, replay, rulebook, vault
 from settings import Settings
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(merchants.app, name="merchants")
 app.add_typer(charges.app, name="charges")
 rulebook.app.command()(replay.replay)
 app.add_typer(rulebook.app, name="rulebook")
+app.command("audit-trail")(audit_trail.audit_trail)
 app.add_typer(vault.app, name="vault")
 
 

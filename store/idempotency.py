@@ -42,7 +42,7 @@ async def find(session: AsyncSession, call: Call) -> IdempotencyKey | None:
 async def reserve(
     session: AsyncSession,
     call: Call,
-    resource_id: str,
+    resource_id: str | None,
     status_code: int | None = None,
     answer: dict[str, Any] | None = None,
 ) -> bool:

@@ -13,8 +13,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import api_keys, ids
+from store.actors import Actor
 from store.tables import GatewayAccount, Merchant
-from store.trail import Actor
 from store.vault import Vault
 
 _KEYS_PURPOSE = "gateway_account"

@@ -27,17 +27,14 @@ from store import clocks, cycles, ids, views
 from store.changes import Change
 from store.database import Database
 from store.lifecycle import Conflict
+from store.refusals import Refused
 from store.tables import Agreement, Attempt, Charge, Refund
 
 _ENDS = (RefundStatus.SUCCEEDED, RefundStatus.FAILED)
 
 
-class AmountRefused(Exception):
-    """This amount cannot be refunded; `pointer` names the field at fault."""
-
-    def __init__(self, pointer: str, message: str) -> None:
-        super().__init__(message)
-        self.pointer = pointer
+class AmountRefused(Refused):
+    """This amount cannot be refunded."""
 
 
 async def ask(change: Change, charge_id: str, amount: Money | None, reason: str | None) -> Refund:

@@ -7,27 +7,14 @@ it are personal data: they are for operators (`autodebit audit-trail`), and no a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import ids
+from store.actors import Actor
+from store.merchants import Principal
 from store.tables import TrailEntry
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Somebody who changes something, and by what: a call of the API, a command, a form."""
-
-    kind: Literal["api", "operator", "customer"]
-    call: str
-    """Method and path as in the API's description, or the command; never a path with a token in it."""
-    who: str | None = None
-    ip: str | None = field(default=None, repr=False)
-    user_agent: str | None = field(default=None, repr=False)
-    reason: str | None = None
 
 
 def note(
@@ -56,6 +43,18 @@ def note(
             agreement_id=agreement_id,
             reason=actor.reason,
         )
+    )
+
+
+def by_call(session: AsyncSession, principal: Principal, object_id: str, agreement_id: str | None = None) -> None:
+    """The same for a call of the API, which its principal knows; `object_id` is what it made or changed."""
+    note(
+        session,
+        principal.by,
+        merchant_id=principal.merchant_id,
+        livemode=principal.livemode,
+        object_id=object_id,
+        agreement_id=agreement_id,
     )
 
 

@@ -17,7 +17,7 @@ from api.bodies import StrictRoute
 from api.problems import Problem, invalid, not_found
 from api.services import Inside
 from api.views import TestClockView
-from store import ids, reads
+from store import ids, reads, trail
 from store.merchants import Principal
 from store.tables import TestClock
 from workflows import client
@@ -69,6 +69,7 @@ async def create(body: TestClockBody, caller: Caller, inside: Inside) -> TestClo
     row = TestClock(id=ids.new("clk"), merchant_id=caller.merchant_id, now=body.now)
     async with inside.database.transaction() as session:
         session.add(row)
+        trail.by_call(session, caller, row.id)
     return shown.test_clock(row)
 
 
@@ -95,6 +96,7 @@ async def advance(clock_id: str, body: AdvanceBody, caller: Caller, inside: Insi
         if body.to < row.now:
             raise invalid("/to", f"earlier than the clock, which stands at {row.now.isoformat()}")
         row.target = body.to
+        trail.by_call(session, caller, row.id)
     try:
         await client.advance_clock(inside.temporal, clock_id)
     except Exception:
