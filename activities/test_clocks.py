@@ -20,14 +20,14 @@ from agreements.standing import Standing
 from gateways.sandbox_time import SandboxTime
 from store import standings
 from store.database import Database
-from store.tables import Agreement, GatewayAccount, Notification, Refund, TestClock
+from store.tables import Agreement, Declaration, GatewayAccount, Notification, Refund, TestClock
 
 _T = TypeVar("_T")
 
 _FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.2  # seconds
 
 Tick = Callable[[str, datetime], Awaitable[None]]
-"""Tells the workflow of an agreement or a refund, by its id, its clock's new time."""
+"""Tells the workflow of an agreement, a refund or a declaration, by its id, its clock's new time."""
 Look = Callable[[Standing], Awaitable[None]]
 """Hands an agreement's workflow a standing it may have missed."""
 
@@ -43,6 +43,7 @@ class TestClocks:
         client: httpx.AsyncClient,
         tick_agreement: Tick,
         tick_refund: Tick,
+        tick_declaration: Tick,
         look: Look,
         patience: timedelta = timedelta(seconds=5),
     ) -> None:
@@ -51,6 +52,7 @@ class TestClocks:
         self._client = client
         self._tick_agreement = tick_agreement
         self._tick_refund = tick_refund
+        self._tick_declaration = tick_declaration
         self._look = look
         self._patience = patience.total_seconds()
 
@@ -73,8 +75,9 @@ class TestClocks:
             query = select(func.min(Agreement.next_step_at)).where(Agreement.test_clock_id == clock_id)
             step = (await session.exec(query)).one()
             call = (await session.exec(_refunds_of(select(func.min(Refund.next_try_at)), clock_id))).one()
+            declared = (await session.exec(_declarations_of(select(func.min(Declaration.next_try_at)), clock_id))).one()
         theirs = [(await sandbox.read()).next_due_at for sandbox in sandboxes]
-        return min([target, *(instant for instant in (step, call, *theirs) if instant is not None)])
+        return min([target, *(instant for instant in (step, call, declared, *theirs) if instant is not None)])
 
     async def _move(self, clock_id: str, sandboxes: Sequence[SandboxTime], instant: datetime) -> None:
         """The sandboxes first: an agreement must never be ahead of its provider."""
@@ -112,7 +115,7 @@ class TestClocks:
             await self._look(await standings.current(self._database, agreement_id))
 
     async def _due(self, clock_id: str) -> dict[tuple[Tick, str], datetime]:
-        """Agreements and refunds with something to do now, and news that was signalled but not settled."""
+        """What has something to do now, and agreements with news that was signalled but not settled."""
         async with self._database.transaction() as session:
             now = (await session.exec(select(TestClock.now).where(TestClock.id == clock_id))).one()
             steps = await session.exec(
@@ -124,8 +127,11 @@ class TestClocks:
                 .where(Agreement.test_clock_id == clock_id, Notification.status == "signalled")
             )
             calls = await session.exec(_refunds_of(select(Refund.id), clock_id).where(col(Refund.next_try_at) <= now))
+            declared = _declarations_of(select(Declaration.id), clock_id).where(col(Declaration.next_try_at) <= now)
             agreements = ((self._tick_agreement, id_) for id_ in chain(steps, news))
-            return dict.fromkeys(chain(agreements, ((self._tick_refund, id_) for id_ in calls)), now)
+            beside = [(self._tick_refund, id_) for id_ in calls]
+            beside += [(self._tick_declaration, id_) for id_ in await session.exec(declared)]
+            return dict.fromkeys(chain(agreements, beside), now)
 
     async def _outstanding(self, sandboxes: Sequence[SandboxTime]) -> int:
         return sum([(await sandbox.read()).outstanding for sandbox in sandboxes])
@@ -158,4 +164,10 @@ def _refunds_of(query: SelectOfScalar[_T], clock_id: str) -> SelectOfScalar[_T]:
     """Those that merchants asked for; the others stand on their agreement's agenda."""
     return query.join(Agreement, col(Agreement.id) == Refund.agreement_id).where(
         Agreement.test_clock_id == clock_id, Refund.origin == RefundOrigin.MERCHANT
+    )
+
+
+def _declarations_of(query: SelectOfScalar[_T], clock_id: str) -> SelectOfScalar[_T]:
+    return query.join(Agreement, col(Agreement.id) == Declaration.agreement_id).where(
+        Agreement.test_clock_id == clock_id
     )

@@ -69,6 +69,8 @@ class PaymentMethod:
     verification: int | None = None
     """Minor units that prove a credential where nothing is owed and nothing can be verified for free; they go back."""
     availability: Availability = Availability.AVAILABLE
+    customs: bool = False
+    """Payments with it can be declared at customs."""
     note: str | None = None
 
     @property
@@ -105,6 +107,7 @@ def _antom(
         refresh_days=None if refreshable is False else 10,  # gateways/antom.md §9
         refund_days=refund_days,
         availability=availability,
+        customs=type_ == "ALIPAY_CN",  # gateways/antom.md §3.9
         note=note,
     )
 

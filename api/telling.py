@@ -9,10 +9,11 @@ from sqlalchemy import update
 from sqlmodel import col, select
 from temporalio.exceptions import TemporalError
 
+from agreements.declarations import DeclarationStanding
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from api.services import Services
-from store import refunds
+from store import declarations, refunds
 from store.tables import Agreement, Delivery, Event
 from workflows import client
 from workflows.messages import Command
@@ -60,6 +61,15 @@ async def money_back(inside: Services, refund: RefundStanding) -> None:
         await refunds.mark_started(inside.database, refund.refund_id)
     except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", refund=refund.refund_id, error=str(error))
+
+
+async def declared(inside: Services, declaration: DeclarationStanding) -> None:
+    """The same for a declaration at customs."""
+    try:
+        await client.start_declaration(inside.temporal, declaration)
+        await declarations.mark_started(inside.database, declaration.declaration_id)
+    except (TemporalError, RuntimeError) as error:
+        _log.warning("temporal_not_told", declaration=declaration.declaration_id, error=str(error))
 
 
 async def look(inside: Services, standing: Standing, delivery_ids: Sequence[str]) -> None:

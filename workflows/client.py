@@ -22,17 +22,21 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contract import AGREEMENTS_QUEUE, DELIVER, DELIVERIES_QUEUE, ClockInput, DeliveryInput
+from agreements.declarations import DeclarationStanding
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from agreements.status import AGREEMENT_ENDS
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
+from workflows.declaration import DeclarationWorkflow
 from workflows.messages import (
     AgreementStart,
     Command,
     CommandResult,
+    DeclarationStart,
     RefundStart,
     agreement_workflow_id,
+    declaration_workflow_id,
     refund_workflow_id,
 )
 from workflows.refund import RefundWorkflow
@@ -121,6 +125,26 @@ async def _start_refund(client: Client, refund: RefundStanding, **options: Any) 
     )
 
 
+async def start_declaration(client: Client, declaration: DeclarationStanding) -> None:
+    """Starts the workflow of a declaration at customs; harmless when it runs already, or ran and ended."""
+    attributes = [
+        SearchAttributePair(search_attributes.MERCHANT, declaration.merchant_id),
+        SearchAttributePair(search_attributes.GATEWAY, declaration.gateway),
+    ]
+    with suppress(WorkflowAlreadyStartedError):
+        await client.start_workflow(
+            DeclarationWorkflow.run,
+            DeclarationStart(declaration=declaration),
+            id=declaration_workflow_id(declaration.declaration_id),
+            task_queue=AGREEMENTS_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=declaration.title,
+            search_attributes=TypedSearchAttributes(attributes),
+            priority=Priority(fairness_key=declaration.merchant_id),
+        )
+
+
 async def command(client: Client, name: Command, command_id: str, standing: Standing) -> None:
     """Tells the workflow of a change that is already committed on the agreement's row.
 
@@ -152,6 +176,13 @@ async def tick_refund(client: Client, refund_id: str, now: datetime) -> None:
     handle = client.get_workflow_handle_for(RefundWorkflow.run, refund_workflow_id(refund_id))
     with _gone():
         await handle.signal(RefundWorkflow.tick, now)
+
+
+async def tick_declaration(client: Client, declaration_id: str, now: datetime) -> None:
+    """The same for a declaration at customs."""
+    handle = client.get_workflow_handle_for(DeclarationWorkflow.run, declaration_workflow_id(declaration_id))
+    with _gone():
+        await handle.signal(DeclarationWorkflow.tick, now)
 
 
 async def look(client: Client, standing: Standing) -> None:
@@ -203,16 +234,22 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
 
 
 async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
-    """Starts webhook deliveries in this order, each a standalone activity that operators see in the Temporal UI.
+    """Starts new webhook deliveries in this order; see `start_runs`."""
+    await start_runs(client, [(delivery_id, 1) for delivery_id in delivery_ids])
+
+
+async def start_runs(client: Client, runs: Sequence[tuple[str, int]]) -> None:
+    """Starts runs of webhook deliveries, by id and number, in this order, each a standalone activity that operators see
+    in the Temporal UI: by the delivery's id (`dlv_…`), later runs by `dlv_…/2` and so on.
 
     They have no deadline as a whole: their own plan ends them, and while no worker runs they must not be lost. One that
     died with its worker is noticed by its heartbeat.
     """
-    for delivery_id in delivery_ids:
+    for delivery_id, run in runs:
         await client.start_activity(
             DELIVER,
-            DeliveryInput(delivery_id=delivery_id),
-            id=delivery_id,
+            DeliveryInput(delivery_id=delivery_id, run=run),
+            id=delivery_id if run == 1 else f"{delivery_id}/{run}",
             task_queue=DELIVERIES_QUEUE,
             id_conflict_policy=ActivityIDConflictPolicy.USE_EXISTING,
             start_to_close_timeout=timedelta(seconds=30),

@@ -63,6 +63,8 @@ class PaymentMethodView(View):
     """Until how many days after the payment refunds are taken, by the most generous contract; null if not known."""
     verification: int | None
     """What a set-up without a first payment takes from the customer, and gives back; null where nothing is taken."""
+    customs: bool
+    """Whether its payments can be declared at customs."""
     availability: Availability
     """`unverified` methods are refused for new agreements; `note` says why."""
     note: str | None

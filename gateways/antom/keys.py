@@ -14,7 +14,7 @@ from gateways.antom import signing
 from gateways.port import Account
 
 REQUIRED = ("client_id", "private_key", "public_key")
-OPTIONAL = ("settlement_currency", "merchant_region")
+OPTIONAL = ("settlement_currency", "merchant_region", "customs_succeeded", "customs_failed")
 
 
 class BadKeys(Exception):

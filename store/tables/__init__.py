@@ -3,6 +3,7 @@
 from store.tables.agreements import Agreement, Authorization, CardChange, Credential
 from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
 from store.tables.consents import Consent
+from store.tables.declarations import Declaration
 from store.tables.events import Event, IdempotencyKey, Notification
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
 from store.tables.portal import PortalLink
@@ -19,6 +20,7 @@ __all__ = [
     "Consent",
     "Credential",
     "DecisionRecord",
+    "Declaration",
     "Delivery",
     "DeliveryAttempt",
     "Event",

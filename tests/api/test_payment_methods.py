@@ -29,9 +29,11 @@ async def test_the_list_tells_what_is_known_of_each_method(shop: Shop) -> None:
         "refresh_days": None,
         "refund_days": 180,
         "verification": None,
+        "customs": False,
         "availability": "available",
         "note": None,
     }
+    assert [method["type"] for method in listed if method["customs"]] == ["ALIPAY_CN"]
     assert methods["antom", "TOSSPAY"]["minimum"] is None
 
 

@@ -153,3 +153,37 @@ def upgrade() -> None:
     # The journal: what was received and not judged, and what may be forgotten.
     op.create_index("notifications_received", "notifications", ["id"], postgresql_where=sa.text("status = 'received'"))
     op.create_index("notifications_by_age", "notifications", ["status", "created_at"])
+    # Payments declared at customs.
+    op.create_table(
+        "declarations",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("charge_id", sa.Text(), nullable=False),
+        sa.Column("attempt_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("customs_code", sa.Text(), nullable=False),
+        sa.Column("merchant_code", sa.Text(), nullable=False),
+        sa.Column("merchant_name", sa.Text(), nullable=False),
+        sa.Column("sub_order_id", sa.Text(), nullable=True),
+        sa.Column("sealed_buyer", sa.Text(), nullable=True),
+        sa.Column("accepted", sa.Boolean(), nullable=False),
+        sa.Column("facts", postgresql.JSONB(), nullable=False),
+        sa.Column("decline", postgresql.JSONB(none_as_null=True), nullable=True),
+        sa.Column("evidence", sa.Text(), nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("started", sa.Boolean(), nullable=False),
+        sa.Column("written_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["agreement_id"], ["agreements.id"]),
+        sa.ForeignKeyConstraint(["charge_id"], ["charges.id"]),
+        sa.ForeignKeyConstraint(["attempt_id"], ["attempts.id"]),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_declarations_agreement_id", "declarations", ["agreement_id"])
+    op.create_index("ix_declarations_charge_id", "declarations", ["charge_id"])
+    op.create_index("declarations_unstarted", "declarations", ["written_at"], postgresql_where=sa.text("not started"))

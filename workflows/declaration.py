@@ -1,0 +1,86 @@
+"""The life of a declaration at customs: it keeps the time and has one call made after the other until customs answered.
+
+PostgreSQL decides and holds the truth. The provider sends no news of declarations, so nothing ends a wait but time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.common import Priority, RetryPolicy
+
+with workflow.unsafe.imports_passed_through():
+    from activities.contract import DECLARE, DeclarationInput, gateway_queue
+    from agreements.declarations import DeclarationStanding, DeclarationStatus
+    from workflows.messages import DeclarationStart
+
+# One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
+_CALL = timedelta(seconds=30)
+_HEARTBEAT = timedelta(seconds=10)
+_UNTIL_IT_WORKS = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
+)
+
+
+@workflow.defn
+class DeclarationWorkflow:
+    """One per declaration. A month of questions, the rest of them six hours apart, leaves the history short."""
+
+    @workflow.init
+    def __init__(self, start: DeclarationStart) -> None:
+        self._declaration = start.declaration
+        self._clock = start.declaration.as_of
+
+    @workflow.run
+    async def run(self, start: DeclarationStart) -> DeclarationStatus:
+        """Answers how the declaration ended."""
+        while (due_at := self._declaration.next_at) is not None:
+            if due_at <= self._now():
+                await self._perform()
+            else:
+                await self._rest(due_at)
+        return self._declaration.status
+
+    async def _perform(self) -> None:
+        before = self._declaration
+        self._declaration = await workflow.execute_activity(
+            DECLARE,
+            DeclarationInput(agreement_id=before.agreement_id, declaration_id=before.declaration_id, at=self._now()),
+            result_type=DeclarationStanding,
+            task_queue=gateway_queue(before.gateway),
+            start_to_close_timeout=_CALL,
+            heartbeat_timeout=_HEARTBEAT,
+            retry_policy=_UNTIL_IT_WORKS,
+            summary=before.title,
+            priority=Priority(fairness_key=before.merchant_id),
+        )
+        self._clock = max(self._clock, self._declaration.as_of)
+
+    async def _rest(self, due_at: datetime) -> None:
+        """Waits for the next call. A test clock stands still, so only its tick can end the wait."""
+        clock = self._clock
+        wait = None if self._on_test_clock else due_at - self._now()
+        try:
+            await workflow.wait_condition(
+                lambda: self._clock > clock, timeout=wait, timeout_summary="ask the provider again"
+            )
+        except TimeoutError:
+            return
+
+    @workflow.signal
+    def tick(self, now: datetime) -> None:
+        """The agreement's test clock has moved."""
+        self._clock = max(self._clock, now)
+
+    @workflow.query
+    def snapshot(self) -> DeclarationStanding:
+        """What the workflow goes by, for operators."""
+        return self._declaration
+
+    @property
+    def _on_test_clock(self) -> bool:
+        return self._declaration.test_clock_id is not None
+
+    def _now(self) -> datetime:
+        return self._clock if self._on_test_clock else workflow.now()
