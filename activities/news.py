@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from sqlmodel import select
 from temporalio import activity
 
@@ -16,7 +14,7 @@ from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from agreements.status import AttemptStatus
 from gateways.port import BadNotification, ChargeAnswer, News, NewsKind, Token
-from store import first_payments, lifecycle, refunds
+from store import first_payments, lifecycle, refunds, releases
 from store.changes import Change
 from store.tables import Attempt, Authorization, Credential, Notification
 
@@ -136,8 +134,10 @@ class ProviderNews:
         """The payer withdrew at the provider, or the provider echoes our own revocation."""
         credential = await change.session.get(Credential, change.agreement.credential_id)
         if credential is not None and credential.token_hash == self._bench.vault.fingerprint(news.token or ""):
-            with suppress(lifecycle.Conflict):
+            try:
                 await lifecycle.revoke(change, initiator="customer", reason=news.reason, by_provider=True)
+            except lifecycle.Conflict:  # it had come to its end; now nobody else can be charged with the token either
+                await releases.confirmed(change)
 
     async def _authorization(self, change: Change, news: News) -> Authorization | None:
         if not news.authorization_state:

@@ -166,6 +166,8 @@ async def _judge_token(
         if agreement is not None and agreement.ended in (None, AgreementStatus.REVOKED):
             return agreement.id, "ignored" if echo else "signalled"
         released_by = await _released_by(inside, session, account, news.token or "")
+        if agreement is not None and released_by is None:
+            return agreement.id, "signalled"
         return released_by, "ignored" if released_by else "unmatched"
     if agreement is not None:
         return agreement.id, "ignored"
