@@ -76,6 +76,19 @@ class Settings(BaseSettings):
     webhook_backoff_scale: float = Field(
         default=1.0, gt=0, le=1, description="Multiplies the waits between webhook attempts; below 1 for tests only."
     )
+    webhook_log_retention: Duration = Field(
+        default=timedelta(days=30), ge=timedelta(days=1), description="How long attempts of webhooks stay in the log."
+    )
+    notification_retention: Duration = Field(
+        default=timedelta(days=90),
+        ge=timedelta(days=7),
+        description="How long providers' messages stay in the journal once they are dealt with.",
+    )
+    doubtful_notification_retention: Duration = Field(
+        default=timedelta(days=400),
+        ge=timedelta(days=7),
+        description="The same for messages that were refused, or matched nothing.",
+    )
     sweep_interval: Duration = Field(
         default=timedelta(seconds=30), description="How often work left behind by a crash is looked for."
     )

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 import logs
+from activities import chores
 from activities.authorizations import Authorizations
 from activities.charges import Charges
 from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
@@ -29,6 +30,7 @@ from activities.orders import Orders
 from activities.reversals import Reversals
 from activities.sweep import Reach, Sweeps
 from activities.test_clocks import TestClocks
+from activities.webhook_calls import WebhookCalls
 from activities.workbench import Workbench
 from agreements import rulebook
 from gateways import http
@@ -36,6 +38,7 @@ from gateways.connectors import connectors
 from gateways.port import Gateway
 from settings import Settings
 from store.database import Database
+from store.retention import Kept
 from store.vault import Vault
 from workflows import client as workflows
 from workflows.agreement import AgreementWorkflow
@@ -59,12 +62,14 @@ class Parts:
     vault: Vault
     http: httpx.AsyncClient
     gateways: dict[str, Gateway]
+    webhooks: WebhookCalls = field(default_factory=WebhookCalls)
+    """Apart from `http`, so that merchants' receivers and providers cannot get into each other's way."""
 
 
 def workers(parts: Parts) -> list[Worker]:
     """One worker per task queue: workflows, webhooks, and one for each provider."""
     start_deliveries = partial(workflows.start_deliveries, parts.temporal)
-    deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.http)
+    deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
     clocks = TestClocks(
         parts.database,
         parts.http,
@@ -78,7 +83,7 @@ def workers(parts: Parts) -> list[Worker]:
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
             workflows=[AgreementWorkflow, RefundWorkflow, TestClockWorkflow, SweeperWorkflow],
-            activities=[clocks.advance_clock, Sweeps(parts.database, reach(parts.temporal)).sweep, Orders(bench).obey],
+            activities=[clocks.advance_clock, _sweeps(parts).sweep, Orders(bench).obey],
             interceptors=[Heartbeats()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
@@ -103,13 +108,27 @@ def workers(parts: Parts) -> list[Worker]:
     ]
 
 
+def _sweeps(parts: Parts) -> Sweeps:
+    start_runs = partial(workflows.start_runs, parts.temporal)
+    kept = Kept(
+        delivery_attempts=parts.settings.webhook_log_retention,
+        notifications=parts.settings.notification_retention,
+        doubtful_notifications=parts.settings.doubtful_notification_retention,
+    )
+    return Sweeps(
+        parts.database,
+        reach(parts.temporal),
+        chores=[chores.catching_up(parts.database, start_runs), chores.purging(parts.database, kept)],
+    )
+
+
 def reach(temporal: Client) -> Reach:
     """How sweeps get at workflows and deliveries."""
     return Reach(
         start_agreement=partial(workflows.start_agreement, temporal),
         tell_news=partial(workflows.tell_news, temporal),
         look=partial(workflows.look, temporal),
-        start_deliveries=partial(workflows.start_deliveries, temporal),
+        start_deliveries=partial(workflows.start_runs, temporal),
         advance_clock=partial(workflows.advance_clock, temporal),
         start_refund=partial(workflows.start_refund, temporal),
         tell_refund_news=partial(workflows.tell_refund_news, temporal),
@@ -159,6 +178,7 @@ async def main() -> None:
             http=client,
             gateways=connectors(client),
         )
+        stack.push_async_callback(parts.webhooks.close)
         for worker in workers(parts):
             await stack.enter_async_context(worker)
         await workflows.start_sweeper(temporal, settings.sweep_interval)

@@ -105,9 +105,10 @@ class RefundNewsInput(RefundInput):
 
 
 class DeliveryInput(_Frozen):
-    """One event for one endpoint."""
+    """One event for one endpoint, and which run of it."""
 
     delivery_id: str
+    run: int = 1
 
 
 class ClockInput(_Frozen):

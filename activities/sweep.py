@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import ColumnElement, func, update
+from sqlalchemy import ColumnElement, func, tuple_, update
 from sqlalchemy.orm import Mapped
 from sqlmodel import col, or_, select
 from temporalio import activity
 
 from activities.contract import SWEEP
-from activities.workbench import StartDeliveries
+from agreements.deliveries import DeliveryStatus
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
-from store import refunds, standings
+from store import deliveries, refunds, standings
 from store.database import Database
 from store.tables import Agreement, Delivery, Event, Notification, Refund, TestClock
 
@@ -30,6 +30,11 @@ _NOW_AND_THEN, _FOR = 3600, 120  # seconds
 _BATCH = 200
 _MOST_BATCHES = 10
 
+StartRuns = Callable[[Sequence[tuple[str, int]]], Awaitable[None]]
+"""Starts runs of deliveries, by id and number."""
+Chore = Callable[[datetime], Awaitable[None]]
+"""Something a sweep looks after, too; called with the present instant."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -38,7 +43,7 @@ class Reach:
     start_agreement: Callable[[Standing], Awaitable[None]]
     tell_news: Callable[[Standing, str], Awaitable[None]]
     look: Callable[[Standing], Awaitable[None]]
-    start_deliveries: StartDeliveries
+    start_deliveries: StartRuns
     advance_clock: Callable[[str], Awaitable[None]]
     start_refund: Callable[[RefundStanding], Awaitable[None]]
     tell_refund_news: Callable[[RefundStanding, str], Awaitable[None]]
@@ -47,11 +52,18 @@ class Reach:
 class Sweeps:
     """Runs every half minute; doing any of it twice changes nothing."""
 
-    def __init__(self, database: Database, reach: Reach, left_behind: timedelta = timedelta(seconds=15)) -> None:
+    def __init__(
+        self,
+        database: Database,
+        reach: Reach,
+        left_behind: timedelta = timedelta(seconds=15),
+        chores: Sequence[Chore] = (),
+    ) -> None:
         """Rows younger than `left_behind` are still in the hands of whoever wrote them."""
         self._database = database
         self._reach = reach
         self._left_behind = left_behind
+        self._chores = chores
 
     @activity.defn(name=SWEEP)
     async def sweep(self) -> None:
@@ -78,6 +90,9 @@ class Sweeps:
         for _ in range(_MOST_BATCHES):
             if not await self._deliver(before):
                 break
+        for chore in self._chores:
+            async with _one("sweep"):
+                await chore(now)
 
     async def _unstarted(self, before: datetime) -> list[str]:
         query = select(Agreement.id).where(col(Agreement.started).is_(False), Agreement.written_at < before)
@@ -101,7 +116,7 @@ class Sweeps:
 
     async def _unsettled(self, now: datetime) -> list[tuple[str, str | None, str]]:
         query = select(Notification.agreement_id, Notification.refund_id, Notification.id).where(
-            Notification.status == "signalled", _worth_telling(col(Notification.created_at), self._left_behind, now)
+            Notification.status == "signalled", worth_telling(col(Notification.created_at), self._left_behind, now)
         )
         async with self._database.transaction() as session:
             rows = await session.exec(query.order_by(Notification.id).limit(_BATCH))
@@ -111,7 +126,7 @@ class Sweeps:
         query = select(Agreement.id).where(
             col(Agreement.test_clock_id).is_(None),
             col(Agreement.started),
-            _worth_telling(col(Agreement.next_step_at), _OVERDUE, now),
+            worth_telling(col(Agreement.next_step_at), _OVERDUE, now),
         )
         async with self._database.transaction() as session:
             return list(await session.exec(query.order_by(col(Agreement.next_step_at).desc()).limit(_BATCH)))
@@ -134,21 +149,26 @@ class Sweeps:
         found = await self._undelivered(before)
         await self._reach.start_deliveries(found)
         async with self._database.transaction() as session:
-            await session.exec(update(Delivery).where(col(Delivery.id).in_(found)).values(started=True))
+            this = tuple_(col(Delivery.id), col(Delivery.run)).in_(found)
+            await session.exec(update(Delivery).where(this).values(started=True))
         return bool(found)
 
-    async def _undelivered(self, before: datetime) -> list[str]:
+    async def _undelivered(self, before: datetime) -> list[tuple[str, int]]:
         query = (
-            select(Delivery.id)
+            select(Delivery.id, Delivery.run)
             .join(Event, col(Event.id) == Delivery.event_id)
-            .where(col(Delivery.started).is_(False), Delivery.created_at < before)
+            .where(
+                col(Delivery.started).is_(False),
+                Delivery.status == DeliveryStatus.PENDING,
+                Delivery.queued_at < before,
+            )
         )
         async with self._database.transaction() as session:
-            in_order = query.order_by(col(Event.transaction), Event.agreement_id, col(Event.sequence), Delivery.id)
-            return list(await session.exec(in_order.limit(_BATCH)))
+            rows = await session.exec(query.order_by(*deliveries.in_order()).limit(_BATCH))
+            return [(delivery_id, run) for delivery_id, run in rows]
 
 
-def _worth_telling(since: Mapped[Any], after: timedelta, now: datetime) -> ColumnElement[bool]:
+def worth_telling(since: Mapped[Any], after: timedelta, now: datetime) -> ColumnElement[bool]:
     """Whether a workflow is told again: when it has not answered for `after`, and later for two minutes of every hour.
 
     Each telling is a signal in the history of a workflow that may be stuck for days, say on a provider's outage: at

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from agreements.views import ChargeView, View
 from store.pages import Page
-from store.tables import DecisionRecord, Event, TestClock, WebhookEndpoint
+from store.tables import DecisionRecord, Event, TestClock
 
 T = TypeVar("T")
 
@@ -68,23 +68,6 @@ class TimelineEntry(View):
     decision: DecisionView | None = None
 
 
-class WebhookEndpointView(View):
-    """Where a merchant wants events."""
-
-    id: str
-    url: str
-    event_types: list[str]
-    description: str | None
-    livemode: bool
-    created_at: datetime
-
-
-class NewWebhookEndpoint(WebhookEndpointView):
-    """A new endpoint, with the secret that signs what it gets; shown this once."""
-
-    secret: str
-
-
 class TestClockView(View):
     """A test clock. `ready` means it stands at `now` and everything due by then is done."""
 
@@ -133,18 +116,6 @@ def timeline_entry(row: Event | DecisionRecord, cycles: Mapping[str, int | None]
         type=row.type,
         sequence=row.sequence,
         details={name: value for name, value in row.data.items() if name not in ("agreement", "charge")},
-    )
-
-
-def webhook_endpoint(row: WebhookEndpoint) -> WebhookEndpointView:
-    """An endpoint without its secret."""
-    return WebhookEndpointView(
-        id=row.id,
-        url=row.url,
-        event_types=row.event_types,
-        description=row.description,
-        livemode=row.livemode,
-        created_at=row.created_at,
     )
 
 

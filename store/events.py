@@ -11,7 +11,8 @@ from sqlalchemy import cast as sql_cast
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store import ids, views
+from agreements.deliveries import DeliveryStatus
+from store import deliveries, ids, views, webhook_endpoints
 from store.tables import Agreement, Charge, Delivery, Event, WebhookEndpoint
 
 
@@ -21,7 +22,7 @@ async def write(
     now: datetime,
     facts: Sequence[tuple[str, Charge | None, dict[str, Any]]],
 ) -> list[str]:
-    """Writes the events of one change and their deliveries; answers the deliveries' ids in order.
+    """Writes the events of one change and their deliveries; answers the ids of those to be started, in order.
 
     The caller holds the agreement's lock, which makes the sequence gapless.
     """
@@ -54,7 +55,10 @@ async def write(
             if {"*", type_} & set(endpoint.event_types):
                 delivery = Delivery(id=ids.new("dlv"), event_id=event.id, endpoint_id=endpoint.id)
                 session.add(delivery)
-                delivery_ids.append(delivery.id)
+                if deliveries.waits(endpoint):
+                    delivery.status, delivery.started = DeliveryStatus.PARKED, True
+                else:
+                    delivery_ids.append(delivery.id)
     return delivery_ids
 
 
@@ -71,9 +75,16 @@ async def _place_in_feed(session: AsyncSession, agreement: Agreement) -> int:
 
 
 async def _endpoints(session: AsyncSession, agreement: Agreement) -> Sequence[WebhookEndpoint]:
+    """The merchant's endpoints; those for which deliveries are parked stay as they are until these are committed, so
+    that whoever unparks them finds these too.
+    """
     query = select(WebhookEndpoint).where(
         WebhookEndpoint.merchant_id == agreement.merchant_id,
         WebhookEndpoint.livemode == agreement.livemode,
         col(WebhookEndpoint.deleted_at).is_(None),
     )
-    return list(await session.exec(query.order_by(WebhookEndpoint.id)))
+    found = list(await session.exec(query.order_by(WebhookEndpoint.id)))
+    for endpoint in found:
+        if deliveries.waits(endpoint):
+            await webhook_endpoints.lock(session, endpoint.id, shared=True)
+    return [endpoint for endpoint in found if endpoint.deleted_at is None]

@@ -21,7 +21,7 @@ from store.merchants import Principal
 from store.pages import BadCursor, Page, cut, place
 from store.tables import Agreement, CardChange, Charge, Credential, Event, Refund, TestClock, WebhookEndpoint
 
-_Owned = TypeVar("_Owned", Agreement, Charge, WebhookEndpoint)
+_Owned = TypeVar("_Owned", Agreement, Charge, Event, WebhookEndpoint)
 
 _FEED = (col(Event.transaction), col(Event.sequence), col(Event.id))
 """The order of the feed; a cursor is a place in it."""
@@ -132,7 +132,13 @@ async def webhook_endpoints(
 
 
 async def events(
-    session: AsyncSession, principal: Principal, *, agreement_id: str | None, limit: int, after: str | None
+    session: AsyncSession,
+    principal: Principal,
+    *,
+    agreement_id: str | None,
+    type_: str | None,
+    limit: int,
+    after: str | None,
 ) -> Page[Event]:
     """The feed, oldest first, after the event `after` names: a cursor, or the id of an event. Raises BadCursor.
 
@@ -143,6 +149,8 @@ async def events(
     query = _owned(Event, principal).where(col(Event.transaction) < oldest_running)
     if agreement_id is not None:
         query = query.where(Event.agreement_id == agreement_id)
+    if type_ is not None:
+        query = query.where(Event.type == type_)
     if after is not None:
         last = await _event_place(session, principal, after)
         query = query.where(tuple_(*_FEED) > tuple_(*last))

@@ -39,7 +39,8 @@ def _default(field: FieldInfo) -> str:
     if field.default in (None, ()):
         return "none"
     if isinstance(field.default, timedelta):
-        return f"`{field.default.total_seconds():g}` seconds"
+        days, rest = divmod(field.default, timedelta(days=1))
+        return f"`P{days}D`" if days and not rest else f"`{field.default.total_seconds():g}` seconds"
     return f"`{field.default}`"
 
 

@@ -81,8 +81,8 @@ class Told:
     async def tell_refund_news(self, refund: RefundStanding, notification: str) -> None:
         self.news.append(notification)
 
-    async def deliver(self, delivery_ids: Sequence[str]) -> None:
-        self.deliveries += delivery_ids
+    async def deliver(self, runs: Sequence[tuple[str, int]]) -> None:
+        self.deliveries += [delivery_id for delivery_id, _ in runs]
 
     async def sweep(self, house: House, left_behind: timedelta = AT_ONCE) -> None:
         told = Reach(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from activities.deliveries import WAITS
+from agreements.deliveries import WAITS
 from api.routes.webhook_endpoints import EVENT_TYPES
 from tests.sandbox.support import free_port, serving
 from tests.support.house import House, Shop
