@@ -29,7 +29,7 @@ async def tokens(house: House, agreement: str) -> set[str]:
     async with house.database.transaction() as session:
         row = await session.get_one(Agreement, agreement)
         credential = await session.get_one(Credential, row.credential_id)
-        access = house.vault.open("access_token", credential.sealed_access_token)
+        access = house.vault.open("access_token", credential.sealed_access_token or "")
         refresh = house.vault.open("refresh_token", credential.sealed_refresh_token or "")
     known = (await house.outside.get(f"{house.sandbox_url}/_sandbox/credentials")).json()["data"]
     assert access in [one["token"] for one in known]

@@ -46,7 +46,7 @@ async def test_a_rotation_during_a_refresh_does_not_lose_the_new_token(house: Ho
     async def token() -> str:
         async with house.database.transaction() as session:
             row = await session.get_one(Credential, credential_id)
-        return house.vault.open("access_token", row.sealed_access_token)
+        return house.vault.open("access_token", row.sealed_access_token or "")
 
     async def nothing(_: object) -> None: ...
 

@@ -177,7 +177,7 @@ async def opened(session: AsyncSession, by: Vault) -> list[str]:
         journal.unseal(by, message.sealed_message).query["authCode"],
     ]
     for row in await session.exec(select(Credential).order_by(col(Credential.id))):
-        found.append(by.open("access_token", row.sealed_access_token))
+        found.append(by.open("access_token", row.sealed_access_token or ""))
         if row.sealed_refresh_token:
             found.append(by.open("refresh_token", row.sealed_refresh_token))
     return sorted(found)
@@ -201,7 +201,7 @@ async def test_after_a_rotation_the_old_key_may_be_dropped(settings: Settings, d
     async with database.transaction() as session:
         assert await opened(session, vault(NEW)) == before
         found = await session.exec(select(Credential).where(Credential.token_hash == vault(NEW).fingerprint("at_7")))
-        assert vault(NEW).open("access_token", found.one().sealed_access_token) == "at_7"
+        assert vault(NEW).open("access_token", found.one().sealed_access_token or "") == "at_7"
 
     again = await rotation.rotate(database, vault(NEW))
     assert sum(counts["resealed"] for counts in again.values()) == 0
@@ -231,7 +231,7 @@ async def test_a_secret_written_while_the_rotation_runs_is_not_overwritten(datab
     await rotating
     async with database.transaction() as session:
         row = (await session.exec(select(Credential))).one()
-        assert vault(NEW).open("access_token", row.sealed_access_token) == "refreshed"
+        assert vault(NEW).open("access_token", row.sealed_access_token or "") == "refreshed"
 
 
 async def _count(session: AsyncSession, query: str) -> int:
