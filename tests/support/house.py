@@ -37,6 +37,7 @@ from tests.sandbox.support import FAST, free_port, serving
 from tests.support.folders import data_folder
 from tests.support.shops import Shop as Shop
 from tests.support.shops import agreement_body as agreement_body
+from tests.support.tap import Tap
 from worker import Parts, workers
 from workflows import client as workflows
 
@@ -79,12 +80,12 @@ class House:
     sandbox_url: str
     outside: httpx.AsyncClient
     sandboxes: Sandboxes
+    tap: Tap
 
     async def shop(self, gateway: str = "antom") -> Shop:
         """A merchant in test mode with an account of its own at a gateway's sandbox.
 
-        Messages that concern no single payment are sent to the API by Ottu and Pivot, but not by Antom, whose tests of
-        an agreement's life are to do without them.
+        Antom is told with every request where to send its messages, the others need to know an address beforehand.
         """
         url, name = await self.sandboxes.url(gateway), f"{next(_names):014d}"
         async with self.database.transaction() as session:
@@ -95,7 +96,7 @@ class House:
         notify_url = None if gateway == "antom" else self.settings.notification_url(gateway, account)
         known = await register(self.outside, gateway, url, keys, name, _NAME, notify_url)
         await self._connect(principal, gateway, url, known)
-        return Shop(self, merchant.id, secret_key, account, keys.get("client_id", name), gateway, url)
+        return Shop(self, merchant.id, secret_key, account, keys.get("client_id", name), gateway, url, known)
 
     async def _connect(self, principal: Principal, gateway: str, url: str, keys: dict[str, str]) -> str:
         async with self.database.transaction() as session:
@@ -131,12 +132,13 @@ async def house(*, working: bool = True) -> AsyncIterator[House]:
         temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
         folder = stack.enter_context(data_folder())
         sandboxes = Sandboxes(await stack.enter_async_context(AsyncExitStack()), folder)
+        tap = Tap()
         app = create_app(settings, database, vault, temporal)
+        app.add_middleware(tap.into)
         await stack.enter_async_context(serving(app, port))
         parts = Parts(settings, temporal, database, vault, client, connectors(client))
-        stack.push_async_callback(parts.webhooks.close)
         for worker in workers(parts) if working else ():
             await stack.enter_async_context(worker)
         outside = await stack.enter_async_context(httpx.AsyncClient(timeout=20, trust_env=False))
         sandbox_url = await sandboxes.url("antom")
-        yield House(settings, temporal, database, vault, sandbox_url, outside, sandboxes)
+        yield House(settings, temporal, database, vault, sandbox_url, outside, sandboxes, tap)

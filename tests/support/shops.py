@@ -51,6 +51,8 @@ class Shop:
     client_id: str
     gateway: str = "antom"
     sandbox_url: str = ""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Of the merchant's account at the provider."""
     _calls: Any = field(default_factory=lambda: itertools.count(1))
 
     async def call(self, method: str, path: str, json: Any = None, expect: int | None = None) -> dict[str, Any]:
