@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 
 from agreements.card_changes import CardChangeStatus
-from agreements.status import ChargeStatus
 from agreements.terms import Terms
 from api import in_words, pages
 from api.languages import Voice
-from store import statements
-from store.tables import Agreement, CardChange, Charge, Credential
-
-_UNPAID = (ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED)
+from store import clocks, statements
+from store.tables import Agreement, CardChange, Credential
 
 
 async def offer(session: AsyncSession, voice: Voice, agreement: Agreement, card_change: CardChange) -> Response:
     """What is agreed, what is owed, and one button."""
     credential = await session.get_one(Credential, agreement.credential_id)
     terms = Terms.model_validate(agreement.terms)
-    query = select(Charge).where(
-        Charge.agreement_id == agreement.id, col(Charge.status).in_(_UNPAID), col(Charge.amount).is_not(None)
-    )
-    overdue = await session.exec(query.order_by(col(Charge.due_at), Charge.id))
+    now = await clocks.now_for(session, agreement.test_clock_id)
     values = {
         "seller": await statements.seller(session, agreement, terms),
         "why": await _why(session, voice, card_change),
@@ -32,7 +25,7 @@ async def offer(session: AsyncSession, voice: Voice, agreement: Agreement, card_
         "amount": in_words.amount(voice, terms, agreement.currency),
         "often": in_words.often(voice, terms),
         "credential": in_words.credential(voice, credential),
-        "overdue": [voice.money(charge.money) for charge in overdue],
+        "overdue": [voice.money(charge.money) for charge in await statements.owed(session, agreement, now)],
         "until": voice.moment(card_change.expires_at, terms.timezone),
     }
     return pages.page("card_change.html", voice, values, leads_away=True)

@@ -73,7 +73,8 @@ async def make_link(inside: Services, call: Call, agreement_id: str, wanted: Wan
     async def act(change: Change) -> None:
         link, token = await portal_links.make(change, inside.vault, wanted)
         url = f"{inside.settings.public_url}/portal/{token}"
-        made.append({"url": url, "expires_at": link.expires_at.isoformat().replace("+00:00", "Z")})
+        expires_at = link.expires_at.isoformat().replace("+00:00", "Z")
+        made.append({"id": link.id, "url": url, "expires_at": expires_at})
 
     async def show(_: Change) -> dict[str, Any]:
         return made[0]

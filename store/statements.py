@@ -40,7 +40,7 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
     """What has come due and what was tried, and the next debit."""
     terms = Terms.model_validate(agreement.terms)
     charges = await _charges(session, agreement, now)
-    owed = () if agreement.ended else await _owed(session, agreement, now)
+    unpaid = () if agreement.ended else await owed(session, agreement, now)
     return Statement(
         agreement=agreement,
         terms=terms,
@@ -50,10 +50,23 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
         charges=charges[:_SHOWN],
         older=len(charges) > _SHOWN,
         refunds=await _refunds(session, [charge.id for charge in charges]),
-        owed=owed,
-        declines=await last_declines(session, [charge.id for charge in owed]),
+        owed=unpaid,
+        declines=await last_declines(session, [charge.id for charge in unpaid]),
         next=None if agreement.ended or agreement.stop is not Stop.NONE else await _next(session, agreement),
     )
+
+
+async def owed(session: AsyncSession, agreement: Agreement, now: datetime) -> Sequence[Charge]:
+    """What was declined and not written off; also what was given up, for another card collects that too."""
+    waiting = col(Charge.status).in_((ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED))
+    given_up = and_(col(Charge.status) == ChargeStatus.FAILED, col(Charge.attempts_made) > 0)
+    query = select(Charge).where(
+        Charge.agreement_id == agreement.id,
+        Charge.due_at <= now,
+        col(Charge.amount).is_not(None),
+        or_(waiting, given_up),
+    )
+    return (await session.exec(query.order_by(col(Charge.due_at), Charge.id))).all()
 
 
 async def seller(session: AsyncSession, agreement: Agreement, terms: Terms) -> str:
@@ -92,19 +105,6 @@ async def _charges(session: AsyncSession, agreement: Agreement, now: datetime) -
     )
     newest = col(Charge.due_at).desc(), col(Charge.id).desc()
     return (await session.exec(query.order_by(*newest).limit(_SHOWN + 1))).all()
-
-
-async def _owed(session: AsyncSession, agreement: Agreement, now: datetime) -> Sequence[Charge]:
-    """What was declined and not written off; also what was given up, for another card collects that too."""
-    waiting = col(Charge.status).in_((ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED))
-    given_up = and_(col(Charge.status) == ChargeStatus.FAILED, col(Charge.attempts_made) > 0)
-    query = select(Charge).where(
-        Charge.agreement_id == agreement.id,
-        Charge.due_at <= now,
-        col(Charge.amount).is_not(None),
-        or_(waiting, given_up),
-    )
-    return (await session.exec(query.order_by(col(Charge.due_at), Charge.id))).all()
 
 
 async def _next(session: AsyncSession, agreement: Agreement) -> Charge | None:

@@ -40,6 +40,7 @@ class PortalLinkBody(BaseModel):
 class PortalLinkView(BaseModel):
     """A link to the customer's page; it is answered this once."""
 
+    id: str
     url: str
     expires_at: datetime
 
