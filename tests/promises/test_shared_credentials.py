@@ -1,0 +1,172 @@
+"""One credential may serve several agreements: it is locked while any lives on it, and ended with the last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlmodel import select
+
+from store import releases
+from store.changes import change
+from store.tables import Credential
+from tests.promises.customers import ask, follow, give, has_changed, held, in_use, stored
+from tests.promises.support import START, audited, faults, types, until, workflow_closed
+from tests.support.house import Shop, agreement_body
+
+FILE = "/v1/customers/cus-7/credentials"
+"""What the demo's customer has on file."""
+
+
+async def on_file(shop: Shop) -> list[dict[str, Any]]:
+    return list((await shop.call("GET", FILE))["data"])
+
+
+async def again(shop: Shop, clock: str, credential: str, expect: int = 201, **changes: Any) -> dict[str, Any]:
+    """An agreement with a credential the customer gave before."""
+    method = {"type": "GCASH", "credential": credential}
+    return await shop.call("POST", "/v1/agreements", agreement_body(clock, payment_method=method, **changes), expect)
+
+
+async def delete(shop: Shop, credential: str) -> int:
+    """The answer's status."""
+    url = f"{shop.house.settings.public_url}{FILE}/{credential}"
+    answer = await shop.house.outside.delete(url, headers={"Authorization": f"Bearer {shop.secret_key}"})
+    return answer.status_code
+
+
+async def at_provider(shop: Shop) -> list[str]:
+    return [row["status"] for row in await held(shop)]
+
+
+async def gone(shop: Shop) -> bool:
+    return await at_provider(shop) == ["revoked"]
+
+
+async def test_the_last_agreement_on_a_credential_ends_it_and_no_other(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    first = await shop.agree(clock)
+    credential = await in_use(shop, first)
+
+    made = await again(shop, clock, credential)
+    second = made["id"]
+    assert (made["status"], made["authorization"]) == ("active", None)
+    assert made["credential"]["id"] == credential
+    assert await types(shop, second) == ["agreement.authorized", "agreement.activated"]
+    [listed] = await on_file(shop)
+    assert (listed["status"], listed["locked"], listed["agreements"]) == ("active", True, sorted([first, second]))
+    refused = await shop.call("DELETE", f"{FILE}/{credential}", expect=409)
+    assert (refused["code"], refused["agreements"]) == ("credential_in_use", sorted([first, second]))
+
+    revoked = await shop.call("POST", f"/v1/agreements/{first}/revoke", {})
+    assert revoked["revocation"]["provider_status"] == "not_needed"
+    assert revoked["credential"]["locked"] is True, "another agreement lives on it"
+    await workflow_closed(shop, first)
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    assert [row["status"] for row in await shop.ledger(second)] == ["succeeded"]
+    assert await shop.ledger(first) == []
+    assert await at_provider(shop) == ["active"]
+    assert [row["agreements"] for row in await on_file(shop)] == [[second]]
+
+    await shop.call("POST", f"/v1/agreements/{second}/revoke", {})
+    await until(lambda: gone(shop))
+    await workflow_closed(shop, second)
+    assert (await shop.read(second))["revocation"]["provider_status"] == "done"
+    [listed] = await on_file(shop)
+    assert (listed["status"], listed["locked"], listed["agreements"]) == ("released", False, [])
+    await again(shop, clock, credential, expect=422)
+    assert [await delete(shop, credential), await delete(shop, credential)] == [204, 204]
+    assert await on_file(shop) == []
+    row = await stored(shop, credential)
+    assert (row.sealed_access_token, row.sealed_refresh_token) == (None, None)
+    await audited(shop, second)
+
+
+async def test_what_a_card_change_left_behind_is_ended_when_the_last_agreement_on_it_completes(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    first = await shop.agree(clock)
+    old = await in_use(shop, first)
+    second = (await again(shop, clock, old, terms={"total_cycles": 1}))["id"]
+    await give(shop, (await ask(shop, first))["url"])
+    await until(lambda: has_changed(shop, first))
+    await shop.advance(clock, "2027-01-31T00:10:00Z")
+    assert (await stored(shop, old)).status == "kept"
+    assert await at_provider(shop) == ["active", "active"]
+    assert (await stored(shop, old)).refresh_at is not None, "the other agreement needs it fresh"
+
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    assert (await shop.read(second))["status"] == "completed"
+    await workflow_closed(shop, second)
+    assert await at_provider(shop) == ["revoked", "active"]
+    assert (await stored(shop, old)).status == "released"
+    assert (await shop.read(first))["status"] == "active"
+
+
+async def test_a_credential_nobody_uses_is_deleted_at_the_provider_until_it_answers(shop: Shop) -> None:
+    """Its agreement came to its end, so it stayed on file: the agreement's workflow had closed long ago."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, terms={"total_cycles": 1})
+    credential = await in_use(shop, agreement)
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    await workflow_closed(shop, agreement)
+    [listed] = await on_file(shop)
+    assert (listed["status"], listed["locked"]) == ("active", False)
+    assert (await shop.read(agreement))["credential"]["locked"] is False
+    assert await at_provider(shop) == ["active"]
+
+    async with faults(shop.house, http_500=1):
+        assert await delete(shop, credential) == 204
+        assert await on_file(shop) == []
+        await shop.advance(clock, "2027-02-01T00:10:00Z")
+        row = await stored(shop, credential)
+        assert (row.status, row.release_tries > 1) == ("replaced", True)
+        assert row.sealed_access_token is not None, "it is needed for the provider"
+        assert await delete(shop, credential) == 204
+    await shop.advance(clock, "2027-02-02T00:00:00Z")
+    assert await gone(shop)
+    row = await stored(shop, credential)
+    assert (row.status, row.sealed_access_token, row.sealed_refresh_token) == ("released", None, None)
+    await workflow_closed(shop, agreement)
+    await again(shop, clock, credential, expect=422)
+    assert (await shop.read(agreement))["status"] == "completed"
+
+
+async def test_a_payer_who_cancels_the_token_ends_every_agreement_on_it(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    agreements = [await shop.agree(clock)]
+    credential = await in_use(shop, agreements[0])
+    agreements += [(await again(shop, clock, credential))["id"] for _ in range(2)]
+    [at_wallet] = await held(shop)
+    answer = await shop.house.outside.post(f"{shop.sandbox_url}/_sandbox/credentials/{at_wallet['id']}/revoke")
+    assert answer.is_success
+    for agreement in agreements:
+        await shop.until_status(agreement, "revoked")
+        await workflow_closed(shop, agreement)
+        assert (await shop.read(agreement))["revocation"]["provider_status"] == "done"
+        assert (await types(shop, agreement)).count("agreement.revoked") == 1
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    assert [await shop.ledger(agreement) for agreement in agreements] == [[], [], []]
+    await again(shop, clock, credential, expect=422)
+
+
+async def test_the_same_card_given_again_replaces_itself(shop: Shop) -> None:
+    """Pivot and Ottu give one token per customer and card: the row before it is not kept for anybody else's sake."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock)
+    old = await in_use(shop, agreement)
+    made = await ask(shop, agreement)
+    async with change(shop.house.database, agreement) as locked:
+        row = await locked.session.get_one(Credential, old)
+        new = Credential(**row.model_dump(exclude={"id"}), id="crd_00000000000000000000000000")
+        locked.session.add(new)
+        locked.agreement.credential_id = new.id
+        await releases.replaced(locked, row)
+    assert made["status"] == "pending"
+    assert (await stored(shop, old)).status == "superseded"
+    assert [row["id"] for row in await on_file(shop)] == [new.id]
+    assert await at_provider(shop) == ["active"]
+    async with shop.house.database.transaction() as session:
+        found = await session.exec(select(Credential.release_at).where(Credential.account_id == shop.account))
+        assert set(found) == {None}
+    await shop.call("POST", f"/v1/agreements/{agreement}/revoke", {})
+    await until(lambda: gone(shop))
+    assert (await follow(shop, made["url"])).status_code == 410
