@@ -15,6 +15,7 @@ from tests.support.clock import WorkflowClock
 from tests.support.house import House, Shop
 from tests.workflows.record import EVERY, FOLDER, runs
 from workflows.agreement import AgreementWorkflow
+from workflows.declaration import DeclarationWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
@@ -24,7 +25,7 @@ RECORDED = sorted(FOLDER.glob("*/*.json"))
 
 def replayer() -> Replayer:
     return Replayer(
-        workflows=[AgreementWorkflow, RefundWorkflow, TestClockWorkflow, SweeperWorkflow],
+        workflows=[AgreementWorkflow, RefundWorkflow, DeclarationWorkflow, TestClockWorkflow, SweeperWorkflow],
         data_converter=pydantic_data_converter,
     )
 
@@ -68,7 +69,8 @@ async def test_every_history_of_this_session_replays(house: House, shop: Shop) -
     await shop.advance(clock, "2027-05-01T00:00:00Z")
     assert (await shop.read(agreement))["status"] == "completed"
     histories = house.temporal.list_workflows(
-        "WorkflowType IN ('AgreementWorkflow', 'RefundWorkflow', 'TestClockWorkflow', 'SweeperWorkflow')"
+        "WorkflowType IN ('AgreementWorkflow', 'RefundWorkflow', 'DeclarationWorkflow', 'TestClockWorkflow',"
+        " 'SweeperWorkflow')"
     ).map_histories()
     replayed = await replayer().replay_workflows(histories, raise_on_replay_failure=False)
     assert {run: repr(failure) for run, failure in replayed.replay_failures.items()} == {}
