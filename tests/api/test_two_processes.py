@@ -73,7 +73,7 @@ async def a_process(environment: dict[str, str]) -> AsyncIterator[tuple[asyncio.
 @pytest.fixture
 async def outside() -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(trust_env=False, timeout=30, limits=limits) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=120, limits=limits) as http:
         yield http
 
 
