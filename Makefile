@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox bench cli
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev test soak laws lint
+.PHONY: demo dev test test-browser soak laws lint
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -19,8 +19,13 @@ demo: $(VENV)/.synced
 dev: $(VENV)/.synced
 	$(BIN)/autodebit dev
 
+# Needs no browser.
 test: $(VENV)/.synced
 	$(BIN)/pytest
+
+# The pages customers meet, in a Chromium that must be on PATH.
+test-browser: $(VENV)/.synced
+	$(BIN)/pytest -m browser tests/pages tests/sandbox
 
 # Agreements collected while every kind of process is killed, then an audit; `make soak SEED=7` repeats a plan of kills.
 soak: $(VENV)/.synced

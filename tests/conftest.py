@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from playwright.async_api import Browser, Page
 
+from tests.support.browser import PHONE, chromium
 from tests.support.clock import WorkflowClock, workflow_clock
 from tests.support.house import House, Shop
 from tests.support.house import house as a_house
@@ -29,3 +31,18 @@ async def house() -> AsyncIterator[House]:
 async def shop(house: House) -> Shop:
     """A merchant of this test's own."""
     return await house.shop()
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """A browser for the tests marked so; every page has a visit of its own."""
+    async with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+async def page(browser: Browser) -> AsyncIterator[Page]:
+    """A phone's browser, which speaks English."""
+    opened = await browser.new_page(viewport=PHONE, locale="en-US")
+    yield opened
+    await opened.close()

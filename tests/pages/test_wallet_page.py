@@ -2,38 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Page
 
+from tests.support.browser import fits
 from tests.support.house import Shop, agreement_body
 
-_PROGRAM = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
-
-# A machine without a browser says so in the summary; CI installs one, so there the test must run.
-pytestmark = pytest.mark.skipif(_PROGRAM is None and "CI" not in os.environ, reason="needs Chromium on PATH")
+pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(
-            executable_path=_PROGRAM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield started
-        await started.close()
-
-
-async def test_a_customer_approves_and_the_agreement_becomes_active(shop: Shop, browser: Browser) -> None:
+async def test_a_customer_approves_and_the_agreement_becomes_active(shop: Shop, page: Page) -> None:
     back = f"{shop.house.sandbox_url}/_sandbox/health"  # any page of ours to land on
     made = await shop.call("POST", "/v1/agreements", agreement_body(None, **_today(back)), expect=201)
-    page = await browser.new_page(viewport={"width": 390, "height": 780})
     await page.goto(made["authorization"]["url"])
     assert await page.get_by_role("button", name="Approve").is_visible()
-    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
+    assert await fits(page), "wider than a phone"
     await page.get_by_role("button", name="Approve").click()
     await page.wait_for_url(f"{back}**")
     assert made["id"] in page.url
@@ -41,11 +26,10 @@ async def test_a_customer_approves_and_the_agreement_becomes_active(shop: Shop, 
     await shop.until_status(made["id"], "active")
 
 
-async def test_a_customer_rejects_and_nothing_is_agreed(shop: Shop, browser: Browser) -> None:
+async def test_a_customer_rejects_and_nothing_is_agreed(shop: Shop, page: Page) -> None:
     made = await shop.call(
         "POST", "/v1/agreements", agreement_body(None, **_today("https://merchant.example/")), expect=201
     )
-    page = await browser.new_page()
     await page.goto(made["authorization"]["url"])
     await page.get_by_role("button", name="Reject").click()
     await page.wait_for_url("**/wallet/declined**")
@@ -54,5 +38,5 @@ async def test_a_customer_rejects_and_nothing_is_agreed(shop: Shop, browser: Bro
     assert await page.get_by_role("button", name="Approve").count() == 0
 
 
-def _today(return_url: str) -> dict[str, object]:
+def _today(return_url: str) -> dict[str, Any]:
     return {"return_url": return_url, "terms": {"start_date": None, "payment_processing_day": None}}

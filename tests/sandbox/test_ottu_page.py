@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import AsyncIterator
-
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from tests.sandbox.ottu_support import Merchant, said
+from tests.support.browser import fits
 
-_PROGRAM = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
-
-# A machine without a browser says so in the summary; CI installs one, so there the test must run.
-pytestmark = pytest.mark.skipif(_PROGRAM is None and "CI" not in os.environ, reason="needs Chromium on PATH")
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    """A page as wide as a phone."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=_PROGRAM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield await browser.new_page(viewport={"width": 390, "height": 780})
-        await browser.close()
+pytestmark = pytest.mark.browser
 
 
 async def test_a_customer_pays_and_comes_back(ottu: Merchant, page: Page) -> None:
     back = f"{ottu.base_url}/_sandbox/health"  # any page of ours to land on
     session = await ottu.create(redirect_url=back)
     await page.goto(session["checkout_url"])
-    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
+    assert await fits(page), "wider than a phone"
     await page.get_by_role("radio", name="Visa •••• 1019").check()
     await page.get_by_role("button", name="Pay KWD 12.500").click()
     await page.wait_for_url(f"{back}**")

@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import AsyncIterator
-
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Page
 
 from tests.sandbox.pivot_support import CHALLENGE, FRICTIONLESS, URLS, Callbacks, Shop
+from tests.support.browser import fits
 
-_PROGRAM = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
-
-# A machine without a browser says so in the summary; CI installs one, so there the test must run.
-pytestmark = pytest.mark.skipif(_PROGRAM is None and "CI" not in os.environ, reason="needs Chromium on PATH")
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(
-            executable_path=_PROGRAM, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        )
-        yield started
-        await started.close()
-
-
-@pytest.fixture
-async def page(browser: Browser) -> AsyncIterator[Page]:
-    opened = await browser.new_page(viewport={"width": 390, "height": 780})
-    yield opened
-    await opened.close()
+pytestmark = pytest.mark.browser
 
 
 async def tokens(shop: Shop, customer_id: str) -> int:
@@ -43,7 +20,7 @@ async def test_a_customer_pays_and_decides_about_the_card(shop: Shop, page: Page
     back = f"{shop.base_url}/_sandbox/health"  # any page to land on
     session = await shop.create(redirectUrl=URLS | {"successReturnUrl": back})
     await page.goto(session["paymentUrl"])
-    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "wider than a phone"
+    assert await fits(page), "wider than a phone"
     await page.get_by_label("Card number").fill(CHALLENGE)
     box = page.get_by_role("checkbox", name="Save for future payments to Example Store")
     assert not await box.is_checked()
