@@ -1,15 +1,17 @@
-"""The providers' messages: which module reads whose. Free of the HTTP client, because the API imports it."""
+"""Providers' messages and customers' cards: which module reads whose. Free of the HTTP client: the API imports it."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
 from gateways.antom import notifications as antom
 from gateways.ottu import notifications as ottu
+from gateways.pivot import cards
 from gateways.pivot import notifications as pivot
-from gateways.port import Account, News
+from gateways.port import Account, BadNotification, News, NewsKind
 
 
 class Inbox(Protocol):
@@ -29,3 +31,11 @@ class Inbox(Protocol):
 
 
 INBOXES: Mapping[str, Inbox] = MappingProxyType({"antom": antom, "ottu": ottu, "pivot": pivot})
+
+
+def card_entered(state: str, encrypted_card: str) -> News:
+    """What a customer's browser posted on our own page. Raises BadNotification for what is no encrypted card."""
+    if not cards.is_encrypted(encrypted_card):
+        raise BadNotification("not_encrypted")
+    digest = hashlib.sha256(f"{state} {encrypted_card}".encode()).hexdigest()
+    return News(NewsKind.CARD_ENTERED, f"card:{digest}", authorization_state=state, code=encrypted_card)

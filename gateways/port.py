@@ -132,6 +132,8 @@ class AuthorizationAnswer:
     expires_at: datetime | None = None
     decline: Decline | None = None
     evidence: str = ""
+    card_key: str | None = None
+    """Instead of `url`: the key a customer's browser encrypts the card with, on a page of ours (`TakesCards`)."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,8 @@ class NewsKind(StrEnum):
     """What a provider's message, or a customer who comes back from its page, is about."""
 
     AUTHORIZATION_CODE = "authorization_code"
+    CARD_ENTERED = "card_entered"
+    """On our own page; the browser has encrypted the card for the provider."""
     TOKEN_CREATED = "token_created"  # noqa: S105
     TOKEN_CANCELED = "token_canceled"  # noqa: S105
     PAYMENT = "payment"
@@ -333,3 +337,14 @@ class Declares(Protocol):
 
     async def inquire_declaration(self, account: Account, request_id: str, call: Call) -> DeclarationAnswer:
         """Asks what became of a declaration the provider has taken."""
+
+
+@runtime_checkable
+class TakesCards(Protocol):
+    """A provider that takes a card which the customer's browser has encrypted for it, on a page of ours."""
+
+    async def confirm(self, account: Account, handle: str, encrypted_card: str, call: Call) -> AuthorizationAnswer:
+        """Pays the session `authorize` opened. SUCCEEDED: the customer goes on to `url`, the bank's page; PROCESSING:
+        there is nothing more for them to do; DECLINED: the card could not be read or used, another may be given.
+        A repeat with the same text is answered like the first.
+        """

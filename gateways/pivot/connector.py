@@ -28,6 +28,7 @@ from gateways.port import (
     OpenAnswer,
     RefundRequest,
     ReversalAnswer,
+    TakesCards,
     Token,
     TokenAnswer,
     Traits,
@@ -36,6 +37,7 @@ from gateways.port import (
 
 _TOKEN_GRACE = timedelta(seconds=30)
 """How long after a payment its token may still be missing before it counts as not saved: "retry briefly" (§9.8)."""
+_WRONG_STATE = 422
 _REFUND_PAGES = 10
 _PER_PAGE = 100
 
@@ -75,7 +77,8 @@ class Pivot:
         if not (request.payer.email or request.payer.reference):
             return AuthorizationAnswer(Verdict.DECLINED, decline=codes.NO_EMAIL)
         try:
-            body = requests.page(account, request, request.payment, request.payer)
+            ours = request.payment_method == requests.CARD and keys.takes_cards(account)
+            body = (requests.card_page if ours else requests.page)(account, request, request.payment, request.payer)
         except requests.NotSupported:
             return AuthorizationAnswer(Verdict.DECLINED, decline=codes.NOT_RUPIAH)
         key = references.repeat_key("page", request.payment.request_id)
@@ -83,6 +86,18 @@ class Pivot:
         if isinstance(reply, NoAnswer):
             return AuthorizationAnswer(Verdict.UNKNOWN, evidence=reply.evidence)
         return _authorized(reply, request.payment.request_id)
+
+    async def confirm(self, account: Account, handle: str, encrypted_card: str, call: Call) -> AuthorizationAnswer:
+        """Brings a session of ours its card (§3.1). A session that takes none any more is read instead."""
+        line, path = self._line(account, call), f"v2/payments/{quote(handle, safe='')}"
+        key = references.repeat_key("confirm", f"{handle}:{encrypted_card}")
+        reply = await line.post(f"{path}/confirm", requests.confirmation(encrypted_card), key)
+        if isinstance(reply, Reply) and outcomes.refused(reply):
+            if reply.status != _WRONG_STATE:
+                decline = codes.decline(reply.code)
+                return AuthorizationAnswer(Verdict.DECLINED, decline=decline, evidence=reply.code)
+            reply = await line.get(path)
+        return _confirmed(_one(reply))
 
     async def exchange(self, account: Account, payment_method: str, code: str, call: Call) -> TokenAnswer:
         """What became of the customer's payment in the session `code` names, and the token it left."""
@@ -214,11 +229,27 @@ def _authorized(reply: Reply, request_id: str) -> AuthorizationAnswer:
     session = _one(reply, request_id)
     if isinstance(session, NoAnswer):
         return AuthorizationAnswer(Verdict.UNKNOWN, evidence=session.evidence)
-    if session.payment_url is None:
+    waits_for_card = session.status == "REQUIRE_CONFIRMATION" and session.encryption_key is not None
+    if session.payment_url is None and not waits_for_card:
         return AuthorizationAnswer(Verdict.UNKNOWN, handle=session.id, evidence="no_url")
     return AuthorizationAnswer(
-        Verdict.SUCCEEDED, session.payment_url, session.id, session.expires_at, evidence=session.status
+        Verdict.SUCCEEDED,
+        session.payment_url,
+        session.id,
+        session.expires_at,
+        evidence=session.status,
+        card_key=session.encryption_key if waits_for_card else None,
     )
+
+
+def _confirmed(session: Session | NoAnswer) -> AuthorizationAnswer:
+    """Where the customer goes on; without an address the session itself tells what became of the payment."""
+    if isinstance(session, NoAnswer):
+        return AuthorizationAnswer(Verdict.UNKNOWN, evidence=session.evidence)
+    if session.status == "REQUIRE_ACTION" and session.payment_url:
+        return AuthorizationAnswer(Verdict.SUCCEEDED, session.payment_url, session.id, evidence=session.status)
+    waits = session.status in outcomes.CANCELLABLE
+    return AuthorizationAnswer(Verdict.UNKNOWN if waits else Verdict.PROCESSING, evidence=session.status)
 
 
 def _exchanged(session: Session, payment: ChargeAnswer, token: Token | None, now: datetime) -> TokenAnswer:
@@ -258,4 +289,6 @@ def _why(reply: Reply | NoAnswer) -> str:
 
 def gateway(client: httpx.AsyncClient) -> Gateway:
     """The connector as the port, which is also where the type checker holds it to the port."""
-    return Pivot(client)
+    connector = Pivot(client)
+    _: TakesCards = connector
+    return connector

@@ -7,6 +7,8 @@ callbacks), and where they differ from the defaults:
   customer) or `token_never` (debits without the customer, which Pivot must have enabled for the merchant);
 - `wallet_tokens`: `on` where Pivot confirmed that a saved wallet may be debited through the API (default `off`);
 - `references`: `alphanumeric` (default: Pivot documents nothing else) or `plain` (default with our own sandbox);
+- `card_entry`: `pivot_page` (default), or `our_page`: customers type their card on our page, and their browser encrypts
+  it for Pivot;
 - `submerchant_id`: on whose behalf a platform acts.
 
 `base_url` is the API's address: https://api.pivot-payment.com, or https://api-stg.pivot-payment.com for staging.
@@ -19,12 +21,13 @@ import hashlib
 from gateways.port import Account
 
 REQUIRED = ("client_id", "client_secret", "callback_api_key")
-OPTIONAL = ("recurring_profile", "wallet_tokens", "references", "submerchant_id")
+OPTIONAL = ("recurring_profile", "wallet_tokens", "references", "submerchant_id", "card_entry")
 
 _VALUES = {
     "recurring_profile": ("customer_present", "token_never"),
     "wallet_tokens": ("off", "on"),
     "references": ("alphanumeric", "plain"),
+    "card_entry": ("pivot_page", "our_page"),
 }
 
 
@@ -61,6 +64,11 @@ def debits_unattended(account: Account) -> bool:
 def debits_wallets(account: Account) -> bool:
     """Whether a saved wallet may be debited through the API."""
     return account.keys.get("wallet_tokens") == "on"
+
+
+def takes_cards(account: Account) -> bool:
+    """Whether customers type their card on our page instead of Pivot's."""
+    return account.keys.get("card_entry") == "our_page"
 
 
 def plain_references(account: Account) -> bool:

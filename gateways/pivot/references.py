@@ -36,7 +36,7 @@ def decoded(reference: str) -> str:
         return reference
 
 
-def repeat_key(purpose: Literal["page", "debit", "cancel", "refund"], request_id: str) -> str:
+def repeat_key(purpose: Literal["page", "confirm", "debit", "cancel", "refund"], request_id: str) -> str:
     """The `X-REQUEST-ID` of a call: 32 hexadecimal digits, the same for every repeat of it (gateways/pay-and-save.md
     §1.5 allows 16 to 36 letters and digits).
     """

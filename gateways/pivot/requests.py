@@ -49,6 +49,20 @@ def page(account: Account, request: AuthorizationRequest, payment: FirstPayment,
     }
 
 
+def card_page(account: Account, request: AuthorizationRequest, payment: FirstPayment, payer: Payer) -> dict[str, Any]:
+    """The same for a page of ours (§2.6 c): it waits for the card that `confirmation` brings. Raises NotSupported."""
+    body = page(account, request, payment, payer)
+    for of_pivots_page in ("bypassStatusPage", "showSavedPayment"):
+        body.pop(of_pivots_page, None)
+    return body | {"mode": "API", "autoConfirm": False}
+
+
+def confirmation(encrypted_card: str) -> dict[str, Any]:
+    """The card of a session that waits for one (§3.1); that it is saved was said when the session was created."""
+    method = _method(CARD, "CHALLENGE")
+    return method | {"paymentMethod": {"type": CARD, "card": {"encryptedCard": encrypted_card}}}
+
+
 def debit(account: Account, request: ChargeRequest) -> dict[str, Any]:
     """The session that debits a saved token without the customer (§4 `token_never`). Raises NotSupported.
 

@@ -38,7 +38,7 @@ class ChargeOf:
 
 @dataclass(frozen=True)
 class Session:
-    """A payment session; `attended` where the customer pays on Pivot's page."""
+    """A payment session; `attended` where the customer pays on a page, Pivot's or ours."""
 
     id: str
     reference: str
@@ -48,6 +48,7 @@ class Session:
     charges: tuple[ChargeOf, ...]
     cancellation_reason: str | None
     payment_url: str | None
+    encryption_key: str | None
     customer_id: str | None
     expires_at: datetime | None
     updated_at: datetime | None
@@ -65,11 +66,13 @@ def read(data: object) -> Session:
         id=session_id,
         reference=reference,
         status=str(status),
-        attended=fields.get("mode") == "REDIRECT",
+        # Debits are confirmed in the call that creates them; only a page of ours has a session wait for a card.
+        attended=fields.get("mode") == "REDIRECT" or fields.get("autoConfirm") is False,
         amount=messages.money(fields.get("amount")),
         charges=tuple(_charge(charge) for charge in objects(fields.get("chargeDetails"))),
         cancellation_reason=code(fields.get("cancellationReason")),
         payment_url=text(fields.get("paymentUrl"), 4096),
+        encryption_key=text(fields.get("encryptionKey"), 1024),
         customer_id=text(fields.get("customerId"), 255),
         expires_at=time(fields.get("expiryAt")),
         updated_at=time(fields.get("updatedAt")),
