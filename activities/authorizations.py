@@ -6,12 +6,12 @@ makes it: its row is there before the page, and it ends with what the provider s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from temporalio import activity
 
-from activities import outcomes, tokens
+from activities import card_entry, outcomes, tokens
 from activities.contract import STEPS, StepInput
 from activities.workbench import Workbench
 from agreements import inquiries
@@ -69,6 +69,8 @@ class Authorizations:
             return change.standing
         if authorization.status in ("granted", "closing"):
             return await self._exchange(step, authorization)
+        if card_entry.waits(authorization):
+            return await card_entry.confirm(self._bench, step, authorization.id)
         return await self._request(step, authorization.id)
 
     @activity.defn(name=STEPS[StepKind.EXPIRE_AUTHORIZATION])
@@ -107,6 +109,8 @@ class Authorizations:
         if not wanted:
             return change.standing
         answer = await self._bench.gateway(change).authorize(account, request, call)
+        if answer.card_key:
+            answer = replace(answer, url=f"{self._bench.settings.public_url}/pay/{request.state}")
         async with self._bench.change(step.agreement_id, step.at) as change:
             authorization = await change.session.get_one(Authorization, authorization_id)
             if authorization.status == "requested":
@@ -268,7 +272,7 @@ async def _requested(
     authorization.tries += 1
     if answer.verdict is Verdict.SUCCEEDED:
         authorization.status = "open"
-        authorization.url = answer.url
+        authorization.url, authorization.card_key = answer.url, answer.card_key
         authorization.next_try_at = None
         authorization.expires_at = answer.expires_at or change.now + life
         authorization.tries = 0

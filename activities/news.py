@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlmodel import select
 from temporalio import activity
 
-from activities import outcomes, refund_news, tokens
+from activities import card_entry, outcomes, refund_news, tokens
 from activities.authorizations import ASK_FOR
 from activities.contract import NEWS, REFUND_NEWS, NewsInput, RefundNewsInput
 from activities.workbench import Workbench
@@ -62,6 +62,8 @@ class ProviderNews:
             await refund_news.refunded(change, news)
         elif news.kind is NewsKind.AUTHORIZATION_CODE:
             await self._code(change, news, journalled)
+        elif news.kind is NewsKind.CARD_ENTERED:
+            await self._card(change, news, journalled)
         elif news.kind is NewsKind.TOKEN_CREATED:
             await self._token(change, news)
         else:
@@ -112,6 +114,15 @@ class ProviderNews:
             authorization.next_try_at = change.now
             # The page's time is over: from here on it is the provider who has to answer.
             authorization.expires_at = change.now + ASK_FOR
+
+    async def _card(self, change: Change, news: News, journalled: Notification) -> None:
+        """The customer typed a card on our page. One at a time; a page that waits for none takes none."""
+        authorization = await self._authorization(change, news)
+        waiting = authorization is not None and authorization.status == "open" and authorization.card_key is not None
+        if authorization is None or not waiting or authorization.code_notification_id or change.agreement.ended:
+            card_entry.forget(self._bench, journalled)
+            return
+        authorization.code_notification_id, authorization.next_try_at = journalled.id, change.now
 
     async def _token(self, change: Change, news: News) -> None:
         authorization = await self._authorization(change, news)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from gateways.notifications import INBOXES
+from gateways.notifications import INBOXES, card_entered
 from gateways.port import Account, Call, Gateway, News
 from settings import Settings
 from store import changes, journal, merchants
@@ -84,6 +84,8 @@ class Workbench:
         """What a journalled message says. It was verified when it came; raises BadNotification if it no longer is."""
         message = journal.unseal(self.vault, journalled.sealed_message)
         inbox = INBOXES[gateway]
+        if journalled.source == "card":
+            return [card_entered(message.query.get("state", ""), message.body.decode(errors="replace"))]
         if journalled.source == "return":
             return [inbox.from_return(message.query)]
         return inbox.parse(account, message.method, message.path, message.headers, message.body)

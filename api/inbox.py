@@ -37,7 +37,7 @@ _ANSWER_LOOKS, _ANSWER_PAUSE = 10, 0.05
 
 
 async def journalled(inside: Services, account: GatewayAccount, source: str, message: JournalledMessage) -> str:
-    """Keeps a message before anything is made of it; the row's id. `source` is "notification" or "return"."""
+    """Keeps a message before anything is made of it; the row's id. `source` is "notification", "return" or "card"."""
     sealed = journal.seal(inside.vault, message)
     row = Notification(id=ids.new("ntf"), account_id=account.id, source=source, sealed_message=sealed)
     async with inside.database.transaction() as session:
@@ -148,7 +148,7 @@ async def _judge(
             # Made on the provider's own portal: the payment is ours, the refund's id is not.
             return _verdict(await _attempt_paid(session, account, news), known=False)
         return _verdict(refund, _refund_known(refund, news))
-    if news.kind is NewsKind.AUTHORIZATION_CODE:
+    if news.kind in (NewsKind.AUTHORIZATION_CODE, NewsKind.CARD_ENTERED):
         authorization = await _authorization(inside, session, account, news.authorization_state)
         done = authorization is not None and authorization.status == "completed"
         return _verdict(authorization, done)

@@ -87,6 +87,9 @@ class Authorization(SQLModel, table=True):
     next_try_at: datetime | None = optional_instant()
     tries: int = 0
     code_notification_id: str | None = None
+    """What the customer brought back or, while the page is open, the card they typed on a page of ours."""
+    card_key: str | None = None
+    """What the card is encrypted with while a page of ours waits for it; public."""
     created_at: datetime = instant()
 
 

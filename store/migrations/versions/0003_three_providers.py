@@ -187,3 +187,4 @@ def upgrade() -> None:
     op.create_index("ix_declarations_agreement_id", "declarations", ["agreement_id"])
     op.create_index("ix_declarations_charge_id", "declarations", ["charge_id"])
     op.create_index("declarations_unstarted", "declarations", ["written_at"], postgresql_where=sa.text("not started"))
+    op.add_column("authorizations", sa.Column("card_key", sa.Text(), nullable=True))
