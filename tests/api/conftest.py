@@ -224,6 +224,7 @@ async def activate(database: Database, vault: Vault, agreement_id: str, token: s
             account_id=agreement.account_id,
             kind="wallet",
             brand="GCASH",
+            payment_method="GCASH",
             sealed_access_token=vault.seal("access_token", token),
             token_hash=vault.fingerprint(token),
             issued_at=locked.now,
