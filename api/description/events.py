@@ -22,7 +22,7 @@ class EventKind(NamedTuple):
 
 EVENTS: Mapping[str, EventKind] = {
     "agreement.authorization_requested": EventKind("The provider's page is ready for the customer."),
-    "agreement.authorized": EventKind("The customer agreed at the provider."),
+    "agreement.authorized": EventKind("The customer agreed; `warnings` say what may end it early.", ("warnings",)),
     "agreement.activated": EventKind("Debits can be made from now on."),
     "agreement.past_due": EventKind("A cycle is unpaid after its due instant and is not written off."),
     "agreement.action_required": EventKind("The customer must act; `agreement.action` says what and until when."),
@@ -68,7 +68,8 @@ EVENTS: Mapping[str, EventKind] = {
     "credential.expiring": EventKind("A card or token runs out soon, and only the customer can replace it."),
     "card_change.requested": EventKind("A link was made by which the customer gives another card.", ("card_change",)),
     "card_change.completed": EventKind(
-        "The new credential is in use, and the old one is not.", ("card_change", "credential", "old_credential")
+        "The new credential is in use, and the old one is not; `warnings` are of the new one.",
+        ("card_change", "credential", "old_credential", "warnings"),
     ),
     "card_change.failed": EventKind("The provider refused; the old credential stays.", ("card_change", "decline")),
     "card_change.expired": EventKind("The link can no longer be used.", ("card_change", "reason")),
@@ -93,6 +94,7 @@ _MEMBERS: Mapping[str, dict[str, Any]] = {
     "card_change": _ref("CardChangeView"),
     "credential": _ref("CredentialView"),
     "old_credential": _ref("CredentialView"),
+    "warnings": {"type": "array", "items": _ref("CredentialWarning")},
     "decision": _ref("Decision"),
     "decline": {"anyOf": [_ref("Decline"), _OR_NULL]},
     "reason": {"type": ["string", "null"]},

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agreements.consents import canonical, digest
+
 Json = dict[str, Any]
 
 _AGREEMENT_ID = "agr_01kg8z1q4w8n3s7v5c2x9m6d0e"
@@ -48,12 +50,15 @@ CREDENTIAL: Json = {
     "id": "crd_01kg8z2b6t1h9y4n7q3w5k8r0s",
     "kind": "wallet",
     "brand": "GCASH",
+    "network": None,
     "last4": None,
     "expiry_month": None,
     "expiry_year": None,
+    "marks": [],
     "token_expires_at": "2028-01-31T00:58:00Z",
     "refreshable": True,
     "locked": True,
+    "warnings": [],
 }
 
 DECLINE: Json = {
@@ -254,6 +259,15 @@ _ENDPOINT: Json = {
 
 _CLOCK: Json = {"id": "clk_01kg8yzc5x2v7b4n1m9q3w6e8r", "now": "2027-01-30T16:00:00Z", "status": "ready"}
 
+_TEXT = "I agree that Example Store debits PHP 499.00 from my GCash account on the last day of each month."
+_SHOWN: Json = {
+    "agreement": _AGREEMENT_ID,
+    "merchant": "Example Store",
+    "payment_method": "GCASH",
+    "reference": "sub-1001",
+    "terms": TERMS,
+}
+
 MEMBERS: Mapping[str, Any] = {
     "charge": CHARGE,
     "refund": REFUND,
@@ -264,6 +278,7 @@ MEMBERS: Mapping[str, Any] = {
     "decision": DECISION,
     "decline": DECLINE,
     "reason": "asked for",
+    "warnings": [{"code": "single_use", "detail": "a card number for a single payment"}],
     "missed_cycles": "drop",
     "changes": [{"pointer": "/terms/amount", "before": _PHP_499, "after": {"currency": "PHP", "value": 39900}}],
     "rules": ["merchants_wish"],
@@ -289,6 +304,37 @@ ANSWERS: Mapping[str, Json] = {
     "PortalLinkView": {"url": "https://pay.example/portal/3vQ7xKd", "expires_at": "2027-03-08T09:00:00Z"},
     "CardChangeView": CARD_CHANGE,
     "CredentialView": CREDENTIAL,
+    "SavedCredentialView": CREDENTIAL
+    | {
+        "gateway": "antom",
+        "payment_method": {"type": "GCASH"},
+        "status": "active",
+        "agreements": [_AGREEMENT_ID],
+        "created_at": "2027-01-31T00:58:00Z",
+    },
+    "ConsentView": {
+        "id": "con_01kg8z2a9s4d7f1g5h8j2k6l0q",
+        "agreement": _AGREEMENT_ID,
+        "how": "provider_page",
+        "asked_at": "2027-01-31T00:55:00Z",
+        "given_at": "2027-01-31T00:58:00Z",
+        "shown": _SHOWN,
+        "shown_hash": digest(canonical(_SHOWN)),
+        "text": _TEXT,
+        "text_hash": digest(_TEXT),
+        "sightings": [
+            {
+                "where": "merchant",
+                "at": "2027-01-31T00:54:00Z",
+                "ip": "203.0.113.9",
+                "user_agent": "Mozilla/5.0",
+                "locale": "en-PH",
+            }
+        ],
+        "authorization": "aut_01kg8z2a9s4d7f1g5h8j2k6l0r",
+        "card_change": None,
+        "credential": CREDENTIAL,
+    },
     "EventView": _EVENT,
     "ScheduledCycle": {
         "cycle": 3,

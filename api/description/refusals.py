@@ -20,6 +20,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "create_charge_refund": ("state_conflict",),
     "create_charge_declaration": ("state_conflict",),
     "cancel_charge": ("state_conflict",),
+    "delete_customer_credential": ("invalid_request", "credential_in_use"),
     "create_test_clock": ("test_mode_only",),
     "advance_test_clock": ("test_mode_only", "clock_advancing"),
 }
