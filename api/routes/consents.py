@@ -21,7 +21,7 @@ from store import clocks, consents, reads, views
 from store.tables import Agreement, Consent, Credential
 from store.vault import Vault
 
-router = APIRouter(prefix="/v1/agreements", tags=["agreements"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/agreements", tags=["consents"], route_class=StrictRoute)
 
 
 class ConsentView(View):
