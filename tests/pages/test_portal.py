@@ -8,9 +8,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from tests.promises.customers import debits, declined
-from tests.promises.support import START
+from tests.promises.support import START, audited
 from tests.support.browser import fits, flaws
 from tests.support.house import House, Shop
+from tests.support.shops import CARDS
 
 pytestmark = pytest.mark.browser
 
@@ -49,6 +50,37 @@ async def test_a_customer_whose_wallet_is_closed_gives_another_and_sees_the_debt
     await sound(page)
     assert [status for _, status in await debits(shop, agreement)] == ["failed", "succeeded"]
     assert url.rsplit("/", 1)[1] not in str(await shop.events(agreement)), "the link is nobody else's"
+
+
+async def test_a_customer_whose_card_was_declined_pays_with_another_and_comes_back(house: House, page: Page) -> None:
+    """At Ottu the payment on the provider's page is what collects the debt, and it names the new card."""
+    shop = await house.shop("ottu")
+    clock = await shop.clock("2027-01-31T00:00:00Z")
+    agreement = await shop.agree(clock, "expired_card")
+    await shop.advance(clock, "2027-02-28T12:00:00Z")
+    old, new = (number[-4:] for number in CARDS["ottu"])
+    url = await link(shop, agreement)
+    await page.goto(url)
+    owed = page.get_by_role("region", name="Not paid yet")
+    await expect(owed).to_contain_text("KWD\N{NO-BREAK SPACE}12.500")
+    await expect(owed).to_contain_text("has expired")
+    await expect(page.get_by_role("region", name="Next payment")).to_contain_text(f"ending in {old}")
+
+    await page.get_by_role("button", name="Change card").click()
+    await page.get_by_role("radio", name=f"•••• {new}").check()
+    await page.get_by_role("button", name="Pay KWD 12.500").click()
+    await page.wait_for_url(f"{url}**")
+    done = page.get_by_role("status")
+    await expect(done).to_contain_text(f"ending in {new}")
+    await expect(done).to_contain_text("KWD\N{NO-BREAK SPACE}12.500 was collected.")
+    await expect(page.get_by_role("region", name="Payments so far")).to_contain_text("Paid on 28 February 2027")
+    await expect(page.get_by_role("region", name="Next payment")).to_contain_text("valid until")
+    assert await page.get_by_text("Not paid yet").count() == 0
+    await sound(page)
+    read = await shop.read(agreement)
+    assert (read["status"], read["credential"]["last4"]) == ("active", new)
+    assert [status for _, status in await debits(shop, agreement)] == ["succeeded", "failed", "succeeded"]
+    await audited(shop, agreement)
 
 
 async def test_a_customer_cancels_after_being_asked(shop: Shop, page: Page) -> None:
