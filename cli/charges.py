@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NO_TIME = timedelta(0)
 
-app = typer.Typer(help="Charges that wait for a person.", no_args_is_help=True)
+app = typer.Typer(help="What is owed, and charges that wait for a person.", no_args_is_help=True)
 
 
 class Outcome(StrEnum):

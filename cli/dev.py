@@ -16,6 +16,7 @@ from cli.embedded.postgres import write_private
 from cli.embedded.stack import ReadyFile, Stack
 from cli.embedded.supervisor import StartFailed
 from cli.embedded.unprivileged import NoPlace
+from cli.front_door import READY
 
 _console = Console()
 _errors = Console(stderr=True)
@@ -42,12 +43,18 @@ async def dev(port: int, data: Path, ready_file: Path | None) -> int:
 
 
 async def _run(port: int, data: Path, ready_file: Path | None, stop: asyncio.Event) -> int:
-    def publish() -> None:
-        if ready_file is not None and started.done():
-            write_private(ready_file, stack.ready.model_dump_json(indent=2) + "\n")
+    # The first is where the commands that use the API find it.
+    ready_files = [data / READY.name, *([ready_file] if ready_file else [])]
 
-    if ready_file is not None:
-        ready_file.unlink(missing_ok=True)
+    def publish() -> None:
+        for path in ready_files if started.done() else ():
+            write_private(path, stack.ready.model_dump_json(indent=2) + "\n")
+
+    def withdraw() -> None:
+        for path in ready_files:
+            path.unlink(missing_ok=True)
+
+    withdraw()
     stack = Stack(data, port, on_restart=publish)
     started = asyncio.create_task(stack.start())
     stopped = asyncio.create_task(stop.wait())
@@ -65,8 +72,7 @@ async def _run(port: int, data: Path, ready_file: Path | None, stop: asyncio.Eve
             task.cancel()
         await asyncio.wait((started, stopped))
         await stack.stop()
-        if ready_file is not None:
-            ready_file.unlink(missing_ok=True)
+        withdraw()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import audit_trail, bench, charges, merchants, replay, rulebook, vault
+from cli import agreements, audit_trail, bench, charge_views, charges, events, merchants, replay, rulebook, vault
 from settings import Settings
 
 app = typer.Typer(
@@ -19,7 +19,11 @@ app = typer.Typer(
 )
 app.add_typer(bench.app, name="bench")
 app.add_typer(merchants.app, name="merchants")
+app.add_typer(agreements.app, name="agreements")
+charges.app.command("list")(charge_views.list_)
+charges.app.command("show")(charge_views.show)
 app.add_typer(charges.app, name="charges")
+app.add_typer(events.app, name="events")
 rulebook.app.command()(replay.replay)
 app.add_typer(rulebook.app, name="rulebook")
 app.command("audit-trail")(audit_trail.audit_trail)
