@@ -13,7 +13,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "pause_agreement": ("state_conflict",),
     "resume_agreement": ("state_conflict",),
     "revoke_agreement": ("state_conflict",),
-    "set_agreement_cycle": ("state_conflict",),
+    "set_agreement_cycle": ("state_conflict", "new_authorization_needed"),
     "create_agreement_charge": ("state_conflict",),
     "create_agreement_card_change": ("state_conflict",),
     "create_agreement_portal_link": ("state_conflict",),
@@ -21,6 +21,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "create_charge_declaration": ("state_conflict",),
     "cancel_charge": ("state_conflict",),
     "delete_customer_credential": ("invalid_request", "credential_in_use"),
+    "rotate_webhook_endpoint_secret": ("state_conflict",),
     "create_test_clock": ("test_mode_only",),
     "advance_test_clock": ("test_mode_only", "clock_advancing"),
 }

@@ -30,9 +30,11 @@ from store.migrate import migrate
 from store.tables import Agreement, Charge, Credential, Event, IdempotencyKey, TestClock, WebhookEndpoint
 from store.vault import Vault
 from tests.gateways.antom_fixtures import ANTOM_KEY, CLIENT_ID, MERCHANT_KEY, private_text, public_text
+from tests.support.description import Description
 from tests.support.folders import data_folder
 from workflows.agreement import AgreementWorkflow
 from workflows.client import connect
+from workflows.declaration import DeclarationWorkflow
 from workflows.refund import RefundWorkflow
 
 QUICK = Patience(
@@ -124,8 +126,8 @@ def settings(engines: Engines) -> Settings:
         vault_keys=Fernet.generate_key().decode(),
         vault_hash_key="hash key of the tests",
         database_pool=10,
-    )
         failed_authentication_limit=0,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +153,7 @@ async def workflows_only(temporal: Client) -> AsyncIterator[None]:
     async with Worker(
         temporal,
         task_queue=AGREEMENTS_QUEUE,
-        workflows=[AgreementWorkflow, RefundWorkflow],
+        workflows=[AgreementWorkflow, RefundWorkflow, DeclarationWorkflow],
         workflow_runner=UnsandboxedWorkflowRunner(),
     ):
         yield
@@ -164,7 +166,10 @@ def app(settings: Settings, database: Database, vault: Vault, temporal: Client) 
 
 @pytest.fixture(scope="session")
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://pay.example") as client:
+    """Every answer any test gets is held to the API's description."""
+    hooks = {"response": [Description(app.openapi()).of_response]}
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://pay.example", event_hooks=hooks) as client:
         yield client
 
 
