@@ -102,7 +102,7 @@ class Authorizations:
             if wanted:
                 account = await self._bench.account(change)
                 request = await self._page(change, authorization, payment)
-                call = self._bench.call(change.agreement, change.now)
+                call = self._bench.call(change.agreement, change.now, customer_waits=True)
             else:
                 # The charge it was to pay has gone another way.
                 authorization.status, authorization.next_try_at = "canceled", None
@@ -173,7 +173,7 @@ class Authorizations:
         return _Question(
             gateway=self._bench.gateway(change),
             account=account,
-            call=self._bench.call(change.agreement, change.now),
+            call=self._bench.call(change.agreement, change.now, customer_waits=True),
             method=change.agreement.payment_method,
             code=code,
             closing=payment.gateway_request_id if payment is not None and closing else None,

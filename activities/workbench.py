@@ -59,11 +59,14 @@ class Workbench:
             sandbox=row.sandbox,
         )
 
-    def call(self, agreement: Agreement, now: datetime) -> Call:
-        """How long to wait for the provider. A test clock stands still meanwhile, so its time-outs are short."""
+    def call(self, agreement: Agreement, now: datetime, *, customer_waits: bool = False) -> Call:
+        """How long to wait for the provider. A test clock stands still meanwhile, so its time-outs are short, except
+        where a customer waits for the answer: nobody moves the clock for a second try.
+        """
         if agreement.test_clock_id is None:
             return Call(timeout=self.settings.provider_timeout)
-        return Call(timeout=self.settings.test_clock_provider_timeout, clock=agreement.test_clock_id, now=now)
+        patience = self.settings.provider_timeout if customer_waits else self.settings.test_clock_provider_timeout
+        return Call(timeout=patience, clock=agreement.test_clock_id, now=now)
 
     def gateway(self, change: Change) -> Gateway:
         """The connector of the agreement's provider."""

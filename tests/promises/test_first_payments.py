@@ -186,3 +186,27 @@ async def test_another_card_with_nothing_overdue_is_verified_and_the_money_goes_
 
 async def uses_another(shop: Shop, agreement: str, credential: str) -> bool:
     return bool((await shop.read(agreement))["credential"]["id"] != credential)
+
+
+IN_FLIGHT = {"ottu": "lost_answer_success", "pivot": "processing_then_success"}
+"""What keeps a debit open beyond the instant it was made."""
+
+
+async def test_a_card_changed_while_a_debit_is_in_flight_is_verified_and_the_debit_is_found_out(
+    house: House, gateway: str
+) -> None:
+    shop = await house.shop(gateway)
+    clock = await shop.clock(MORNING)
+    agreement = await shop.agree(clock, IN_FLIGHT[gateway])
+    old = (await shop.read(agreement))["credential"]["id"]
+    second = await charge(shop, agreement, 1)
+    due = datetime.fromisoformat(second["due_at"])
+    await shop.advance(clock, due.isoformat())
+    assert (await charge(shop, agreement, 1))["status"] in ("unknown", "processing")
+    page = await follow(shop, (await ask(shop, agreement))["url"])
+    await shop.decide(page.headers["location"], decision="approve", card=CARDS[gateway][1])
+    await until(lambda: uses_another(shop, agreement, old))
+    await shop.advance(clock, (due + timedelta(days=2)).isoformat())
+    found = [(row["purpose"], row["status"]) for row in await audited(shop, agreement)]
+    assert found.count(("cycle", "succeeded")) == 2
+    assert ("verification", "reversed") in found
