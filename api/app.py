@@ -18,11 +18,12 @@ from api.bodies import BodyLimit
 from api.headers import Headers, of_every_answer
 from api.limits import Limits
 from api.openapi import ABOUT, describe, methods_at
-from api.problems import FieldError, Problem, ProblemDocument
+from api.problems import Problem, ProblemDocument
 from api.routes import (
     agreements,
     amending,
     card_changes,
+    card_entry,
     charges,
     consents,
     credentials,
@@ -88,6 +89,7 @@ def create_app(
     for module in (notifications, returns, health, reference):
         app.include_router(module.router)
     app.include_router(card_changes.pages)
+    app.include_router(card_entry.router)
     app.include_router(portal.pages)
     app.add_middleware(BodyLimit)
     app.add_middleware(Headers, always=of_every_answer(settings.public_url))
@@ -120,9 +122,9 @@ def _handle_errors(app: FastAPI, public_url: str) -> None:
         return answer(problems.of_validation(error))
 
     @app.exception_handler(BadCursor)
-    async def _cursor(_: Request, error: BadCursor) -> Response:
-        detail = "not a cursor of this list"
-        return answer(Problem("invalid_request", detail, [FieldError(pointer="/query/cursor", detail=detail)]))
+    async def _cursor(request: Request, error: BadCursor) -> Response:
+        name = "after" if "after" in request.query_params else "cursor"  # the feed calls it so
+        return answer(problems.invalid(f"/query/{name}", "not a cursor of this list"))
 
     async def _broken(request: Request, error: Exception) -> Response:
         away = outages.what_is_away(error)

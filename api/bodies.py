@@ -130,9 +130,11 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
+        parameters = {field.alias for field in self.dependant.query_params}
 
         async def strict(request: Request) -> Response:
             _check_accept(request)
+            _check_query(request, parameters)
             parsed = _Parsed(request.scope, request.receive)
             if takes_body:
                 parsed.content = await request.body()
@@ -151,6 +153,14 @@ def _check_type(request: Request) -> None:
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
     if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
         raise Problem("unsupported_media_type", f"the body's type is {given or 'not given'!r}, not application/json")
+
+
+def _check_query(request: Request, known: set[str]) -> None:
+    """A filter nobody knows would be one that lets everything through. Where there are none, nothing is misread."""
+    unknown = sorted(set(request.query_params) - known) if known else ()
+    if unknown:
+        errors = [FieldError(pointer=f"/query/{name}", detail="unknown parameter") for name in unknown]
+        raise Problem("invalid_request", f"unknown parameter {unknown[0]!r}", errors)
 
 
 def _check_accept(request: Request) -> None:

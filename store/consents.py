@@ -8,7 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from agreements.consents import Evidence, How, Sighting, canonical, digest, document
 from store import ids
 from store.changes import Change
-from store.pages import Page, cut, place
+from store.pages import Page, cut, of, place
 from store.tables import Agreement, Authorization, Consent, Credential, Merchant
 from store.vault import Vault
 
@@ -70,10 +70,11 @@ async def seen_coming_back(session: AsyncSession, vault: Vault, state: str, sigh
 async def of_agreement(session: AsyncSession, agreement: Agreement, *, limit: int, after: str | None) -> Page[Consent]:
     """Those the customer gave, newest first. Raises BadCursor."""
     query = select(Consent).where(Consent.agreement_id == agreement.id, col(Consent.given_at).is_not(None))
+    list_ = of("consents", agreement.id)
     if after is not None:
-        query = query.where(col(Consent.id) < place(after, str)[0])
+        query = query.where(col(Consent.id) < place(after, list_, str)[0])
     rows = await session.exec(query.order_by(col(Consent.id).desc()).limit(limit + 1))
-    return cut(rows.all(), limit, lambda row: (row.id,))
+    return cut(rows.all(), limit, list_, lambda row: (row.id,))
 
 
 def evidence(vault: Vault, consent: Consent) -> Evidence:

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.deliveries import DeliveryStatus
-from store.pages import Page, cut, place
+from store.pages import Page, cut, of, place
 from store.tables import Delivery, DeliveryAttempt, Event
 
 _SHOWN = 50
@@ -29,7 +29,7 @@ class Logged:
 
 async def of_event(session: AsyncSession, event_id: str, *, limit: int, after: str | None) -> Page[Logged]:
     """An event's deliveries, newest first. Raises BadCursor."""
-    return await _page(session, limit, after, event_id=event_id)
+    return await _page(session, of("deliveries", event_id), limit, after, event_id=event_id)
 
 
 async def of_endpoint(
@@ -37,7 +37,7 @@ async def of_endpoint(
 ) -> Page[Logged]:
     """An endpoint's deliveries, newest first. Raises BadCursor."""
     wanted = {} if status is None else {"status": status}
-    return await _page(session, limit, after, endpoint_id=endpoint_id, **wanted)
+    return await _page(session, of("deliveries", endpoint_id), limit, after, endpoint_id=endpoint_id, **wanted)
 
 
 async def logged(session: AsyncSession, rows: Sequence[Delivery]) -> list[Logged]:
@@ -65,12 +65,14 @@ async def waiting(session: AsyncSession, endpoint_ids: Sequence[str]) -> dict[st
     return dict.fromkeys(endpoint_ids, 0) | dict(list(await session.exec(query)))
 
 
-async def _page(session: AsyncSession, limit: int, after: str | None, **filters: str | DeliveryStatus) -> Page[Logged]:
+async def _page(
+    session: AsyncSession, list_: str, limit: int, after: str | None, **filters: str | DeliveryStatus
+) -> Page[Logged]:
     query = select(Delivery)
     for name, value in filters.items():
         query = query.where(getattr(Delivery, name) == value)
     if after is not None:
-        query = query.where(Delivery.id < str(place(after, str)[0]))
+        query = query.where(Delivery.id < str(place(after, list_, str)[0]))
     rows = (await session.exec(query.order_by(col(Delivery.id).desc()).limit(limit + 1))).all()
-    found = cut(rows, limit, lambda row: (row.id,))
+    found = cut(rows, limit, list_, lambda row: (row.id,))
     return Page(await logged(session, found.rows), found.next_cursor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,20 +25,33 @@ class Page(Generic[T]):
     next_cursor: str | None
 
 
-def cut(rows: Sequence[T], limit: int, key: Callable[[T], Sequence[str | int]]) -> Page[T]:
-    """A page from up to `limit` + 1 rows: the one too many only tells that there are more."""
+def of(name: str, *owner: object) -> str:
+    """Which list, and whose: a cursor of another one is not taken for one of this."""
+    return hashlib.sha256(json.dumps([name, *map(str, owner)]).encode()).hexdigest()[:12]
+
+
+def cut(rows: Sequence[T], limit: int, list_: str, key: Callable[[T], Sequence[str | int]]) -> Page[T]:
+    """A page of a list, by `of`, from up to `limit` + 1 rows: the one too many only tells that there are more."""
     if len(rows) <= limit:
         return Page(list(rows), None)
-    return Page(list(rows[:limit]), cursor(key(rows[limit - 1])))
+    return Page(list(rows[:limit]), cursor(list_, key(rows[limit - 1])))
 
 
-def cursor(parts: Sequence[str | int]) -> str:
-    """The cursor of a row whose place in the order is given by `parts`."""
-    return base64.urlsafe_b64encode(json.dumps(list(parts)).encode()).decode().rstrip("=")
+def cursor(list_: str, parts: Sequence[str | int]) -> str:
+    """The cursor of a row whose place in the list's order is given by `parts`."""
+    return base64.urlsafe_b64encode(json.dumps([list_, *parts]).encode()).decode().rstrip("=")
 
 
-def place(text: str, *kinds: type[str] | type[int]) -> list[str | int]:
-    """What `cursor` was made of. Raises BadCursor unless it has parts of these kinds."""
+def place(text: str, list_: str, *kinds: type[str] | type[int]) -> list[str | int]:
+    """What `cursor` was made of. Raises BadCursor unless it is of this list and has parts of these kinds."""
+    found, *parts = opened(text, str, *kinds)
+    if found != list_:
+        raise BadCursor(text)
+    return parts
+
+
+def opened(text: str, *kinds: type[str] | type[int]) -> list[str | int]:
+    """All that is in a cursor. Raises BadCursor unless it has parts of these kinds."""
     try:
         parts = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, ValueError, RecursionError) as error:

@@ -18,7 +18,7 @@ from agreements.status import AgreementStatus, ChargeStatus
 from agreements.terms import Terms
 from store import clocks, plans
 from store.merchants import Principal
-from store.pages import BadCursor, Page, cut, place
+from store.pages import BadCursor, Page, cut, of, opened, place
 from store.tables import Agreement, CardChange, Charge, Credential, Event, Refund, TestClock, WebhookEndpoint
 
 _Owned = TypeVar("_Owned", Agreement, Charge, Event, WebhookEndpoint)
@@ -72,7 +72,7 @@ async def agreements(
     query = _owned(Agreement, principal)
     for name, value in filters.items():
         query = query.where(getattr(Agreement, name) == value)
-    return await _newest_first(session, Agreement, query, limit, after)
+    return await _newest_first(session, Agreement, query, _of("agreements", principal), limit, after)
 
 
 async def charges(
@@ -90,7 +90,7 @@ async def charges(
         query = query.where(Charge.agreement_id == agreement_id)
     if status is not None:
         query = query.where(Charge.status == status)
-    return await _newest_first(session, Charge, query, limit, after)
+    return await _newest_first(session, Charge, query, _of("charges", principal), limit, after)
 
 
 async def card_changes(
@@ -98,7 +98,7 @@ async def card_changes(
 ) -> Page[CardChange]:
     """An agreement's, newest first. Raises BadCursor."""
     query = _owned(CardChange, principal).where(col(CardChange.agreement_id) == agreement_id)
-    return await _newest_first(session, CardChange, query, limit, after)
+    return await _newest_first(session, CardChange, query, of("card changes", agreement_id), limit, after)
 
 
 async def saved_credentials(
@@ -110,7 +110,7 @@ async def saved_credentials(
         col(Credential.deleted_at).is_(None),
         col(Credential.status) != "superseded",
     )
-    return await _newest_first(session, Credential, query, limit, after)
+    return await _newest_first(session, Credential, query, _of("credentials", principal, customer_id), limit, after)
 
 
 async def saved_credential(
@@ -128,7 +128,7 @@ async def webhook_endpoints(
 ) -> Page[WebhookEndpoint]:
     """Newest first, without the deleted ones. Raises BadCursor."""
     query = _owned(WebhookEndpoint, principal).where(col(WebhookEndpoint.deleted_at).is_(None))
-    return await _newest_first(session, WebhookEndpoint, query, limit, after)
+    return await _newest_first(session, WebhookEndpoint, query, _of("endpoints", principal), limit, after)
 
 
 async def events(
@@ -154,8 +154,9 @@ async def events(
     if after is not None:
         last = await _event_place(session, principal, after)
         query = query.where(tuple_(*_FEED) > tuple_(*last))
-    rows = await session.exec(query.order_by(*_FEED).limit(limit + 1))
-    return cut(rows.all(), limit, _event_key)
+    rows = (await session.exec(query.order_by(*_FEED).limit(limit + 1))).all()
+    # A place in the feed is an event's id, so that it serves with any filter and for ever.
+    return Page(list(rows[:limit]), rows[limit - 1].id if len(rows) > limit else None)
 
 
 async def upcoming(session: AsyncSession, agreement: Agreement, *, count: int, after: str | None) -> Page[PlannedCycle]:
@@ -165,14 +166,15 @@ async def upcoming(session: AsyncSession, agreement: Agreement, *, count: int, a
         return Page([], None)
     now = await clocks.now_for(session, agreement.test_clock_id)
     plan = plans.of(agreement, terms, now)
-    first = schedule.next_cycle_after(plan, now) if after is None else int(place(after, int)[0]) + 1
+    list_ = of("schedule", agreement.id)
+    first = schedule.next_cycle_after(plan, now) if after is None else int(place(after, list_, int)[0]) + 1
     if not 1 <= first <= 10**6:
         raise BadCursor(after)
     try:
         planned = schedule.planned(plan, first, count + 1)
     except OverflowError:
         return Page([], None)
-    return cut(planned, count, lambda cycle: (cycle.cycle,))
+    return cut(planned, count, list_, lambda cycle: (cycle.cycle,))
 
 
 async def of_cycles(session: AsyncSession, agreement: Agreement, numbers: Sequence[int]) -> dict[int, Charge]:
@@ -181,17 +183,22 @@ async def of_cycles(session: AsyncSession, agreement: Agreement, numbers: Sequen
     return {charge.cycle: charge for charge in await session.exec(query) if charge.cycle is not None}
 
 
+def _of(name: str, principal: Principal, *more: str) -> str:
+    return of(name, principal.merchant_id, principal.livemode, *more)
+
+
 def _owned(table: type[Any], principal: Principal) -> SelectOfScalar[Any]:
     return select(table).where(table.merchant_id == principal.merchant_id, table.livemode == principal.livemode)
 
 
 async def _newest_first(
-    session: AsyncSession, table: type[Any], query: SelectOfScalar[Any], limit: int, after: str | None
+    session: AsyncSession, table: type[Any], query: SelectOfScalar[Any], list_: str, limit: int, after: str | None
 ) -> Page[Any]:
+    """Ids sort by the time they were made: what is added comes before the first page, and moves no later one."""
     if after is not None:
-        query = query.where(table.id < place(after, str)[0])
+        query = query.where(table.id < place(after, list_, str)[0])
     rows = await session.exec(query.order_by(table.id.desc()).limit(limit + 1))
-    return cut(rows.all(), limit, lambda row: (row.id,))
+    return cut(rows.all(), limit, list_, lambda row: (row.id,))
 
 
 def _event_key(event: Event) -> tuple[int, int, str]:
@@ -199,10 +206,9 @@ def _event_key(event: Event) -> tuple[int, int, str]:
 
 
 async def _event_place(session: AsyncSession, principal: Principal, after: str) -> tuple[int, int, str]:
-    if not _ID.fullmatch(after):
-        transaction, sequence, id_ = place(after, int, int, str)
-        return int(transaction), int(sequence), str(id_)
-    known = (await session.exec(_owned(Event, principal).where(col(Event.id) == after))).first()
+    # Cursors given out by 0.2.0, which readers may have kept, end with the id.
+    id_ = after if _ID.fullmatch(after) else opened(after, int, int, str)[-1]
+    known = (await session.exec(_owned(Event, principal).where(col(Event.id) == id_))).first()
     if known is None:
         raise BadCursor(after)
     return _event_key(known)

@@ -11,7 +11,7 @@ from sqlalchemy import cast as sql_cast
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store.pages import BadCursor, Page, cut, place
+from store.pages import BadCursor, Page, cut, of, place
 from store.tables import Charge, DecisionRecord, Event
 
 Entry = Event | DecisionRecord
@@ -19,7 +19,8 @@ Entry = Event | DecisionRecord
 
 async def read(session: AsyncSession, agreement_id: str, *, limit: int, after: str | None) -> Page[Entry]:
     """A page of the timeline. Raises BadCursor."""
-    last = None if after is None else _place(after)
+    list_ = of("timeline", agreement_id)
+    last = None if after is None else _place(after, list_)
     events = select(Event).where(Event.agreement_id == agreement_id)
     decisions = select(DecisionRecord).where(DecisionRecord.agreement_id == agreement_id)
     found: list[Entry] = [
@@ -27,7 +28,9 @@ async def read(session: AsyncSession, agreement_id: str, *, limit: int, after: s
         *await session.exec(_next(decisions, DecisionRecord, _decision_key(), last, limit)),
     ]
     found.sort(key=_key)
-    return cut(found[: limit + 1], limit, lambda entry: (str(_key(entry)[0]), str(_key(entry)[1]), _key(entry)[2]))
+    return cut(
+        found[: limit + 1], limit, list_, lambda entry: (str(_key(entry)[0]), str(_key(entry)[1]), _key(entry)[2])
+    )
 
 
 async def cycles(session: AsyncSession, entries: Sequence[Entry]) -> dict[str, int | None]:
@@ -56,8 +59,8 @@ def _decision_key() -> ColumnElement[str]:
     return func.concat("dec_", func.lpad(sql_cast(col(DecisionRecord.id), String), 20, "0"))
 
 
-def _place(after: str) -> tuple[datetime, datetime, str]:
-    at, created_at, key = (str(part) for part in place(after, str, str, str))
+def _place(after: str, list_: str) -> tuple[datetime, datetime, str]:
+    at, created_at, key = (str(part) for part in place(after, list_, str, str, str))
     try:
         instants = datetime.fromisoformat(at), datetime.fromisoformat(created_at)
     except ValueError as error:
