@@ -162,10 +162,9 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 def shown(body: bytes, secrets: Sequence[str] = ()) -> str:
     """The first bytes of an answer as the log keeps them: printable, and without anything that looks like a secret."""
-    text = body.decode(errors="replace")
+    text = _SECRETS.sub("[redacted]", body.decode(errors="replace"))
     for secret in secrets:
         text = text.replace(secret.removeprefix("whsec_"), "[redacted]")
-    text = _SECRETS.sub("[redacted]", text)
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:_SHOWN]
 
 

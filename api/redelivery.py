@@ -20,7 +20,7 @@ from workflows import client
 
 _log = structlog.get_logger(__name__)
 
-_AT_ONCE = 50
+_AT_ONCE = 20
 """Parked deliveries that are started while the caller waits; sweeps start the rest."""
 
 

@@ -85,6 +85,13 @@ BODIES: Mapping[str, Mapping[str, dict[str, Any]]] = {
         "All that is left": {"reason": "sent back"},
     },
     "CancelBody": {"Nothing to say": {}},
+    "RedeliverBody": {"To all": {}, "To one": {"endpoint": "whe_01kg8z0d8r3s6f1g4h7j2k5l9z"}},
+    "RotationBody": {"Within an hour": {"overlap": 3600}, "After a leak": {"overlap": 0}},
+    "WebhookEndpointChange": {
+        "Another address": {"url": "https://shop.example/hooks/autodebit"},
+        "Nothing for now": {"disabled": True},
+        "Everything missed, and on": {"disabled": False},
+    },
     "WebhookEndpointBody": {
         "Everything": _ENDPOINT,
         "Money only": _ENDPOINT | {"event_types": ["charge.succeeded", "charge.failed", "refund.succeeded"]},

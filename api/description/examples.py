@@ -254,7 +254,42 @@ _ENDPOINT: Json = {
     "event_types": ["*"],
     "description": "the shop",
     "livemode": False,
+    "status": "enabled",
+    "disabled_at": None,
+    "disabled_reason": None,
+    "failing_since": None,
+    "waiting": 0,
     "created_at": "2027-01-30T09:00:00Z",
+}
+
+_DELIVERY: Json = {
+    "id": "dlv_01kg8z4a1n6d3y8s2c5v7x9wq0",
+    "event": "evt_01kg8z3v7m2c9x5r0b4t6y8wq1",
+    "type": "charge.succeeded",
+    "endpoint": "whe_01kg8z0d8r3s6f1g4h7j2k5l9z",
+    "status": "delivered",
+    "next_attempt_at": None,
+    "finished_at": "2027-02-28T01:00:08.312Z",
+    "created_at": "2027-02-28T01:00:02.518Z",
+    "attempts": 2,
+    "log": [
+        {
+            "number": 1,
+            "at": "2027-02-28T01:00:02.601Z",
+            "status": 502,
+            "error": "HTTP 502",
+            "latency_ms": 840,
+            "answer": "<html><head><title>502 Bad Gateway</title></head>",
+        },
+        {
+            "number": 2,
+            "at": "2027-02-28T01:00:08.140Z",
+            "status": 204,
+            "error": None,
+            "latency_ms": 172,
+            "answer": None,
+        },
+    ],
 }
 
 _CLOCK: Json = {"id": "clk_01kg8yzc5x2v7b4n1m9q3w6e8r", "now": "2027-01-30T16:00:00Z", "status": "ready"}
@@ -357,7 +392,8 @@ ANSWERS: Mapping[str, Json] = {
         "decision": _STORED_DECISION,
     },
     "WebhookEndpointView": _ENDPOINT,
-    "NewWebhookEndpoint": _ENDPOINT | {"secret": "whsec_bm90IGEgc2VjcmV0LCBqdXN0IGFuIGV4YW1wbGU="},
+    "DeliveryView": _DELIVERY,
+    "WebhookEndpointWithSecret": _ENDPOINT | {"secret": "whsec_bm90IGEgc2VjcmV0LCBqdXN0IGFuIGV4YW1wbGU="},
     "TestClockView": _CLOCK,
     "PaymentMethodView": {
         "gateway": "antom",

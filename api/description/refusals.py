@@ -22,6 +22,7 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "cancel_charge": ("state_conflict",),
     "delete_customer_credential": ("invalid_request", "credential_in_use"),
     "rotate_webhook_endpoint_secret": ("state_conflict",),
+    "rotate_webhook_endpoint_secret": ("state_conflict",),
     "create_test_clock": ("test_mode_only",),
     "advance_test_clock": ("test_mode_only", "clock_advancing"),
 }

@@ -16,6 +16,7 @@ from api import views as shown
 from api import webhook_views as views
 from api.auth import Caller
 from api.bodies import StrictRoute
+from api.description.events import EVENTS
 from api.problems import Problem, invalid, not_found
 from api.routes.parameters import PAGE, Cursor, Limit
 from api.services import Inside
@@ -28,17 +29,7 @@ from store.tables.columns import utcnow
 
 router = APIRouter(prefix="/v1/webhook-endpoints", tags=["webhook endpoints"], route_class=StrictRoute)
 
-_TYPES: dict[str, str] = {
-    "agreement": "authorization_requested authorized activated past_due action_required paused resumed amended"
-    " completed expired revoked authorization_failed",
-    "cycle": "upcoming skipped",
-    "charge": "succeeded failed retry_scheduled action_required unknown canceled reversed",
-    "refund": "succeeded failed",
-    "credential": "refreshed refresh_failed expiring",
-    "card_change": "requested completed failed expired",
-}
-EVENT_TYPES = frozenset(f"{noun}.{verb}" for noun, verbs in _TYPES.items() for verb in verbs.split())
-"""Every event type of design §4."""
+EVENT_TYPES = frozenset(EVENTS)
 
 _OVERLAP = 24 * 60 * 60
 _LONGEST_OVERLAP = 30 * _OVERLAP

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from sqlmodel import col, select
@@ -13,8 +14,11 @@ from starlette.responses import RedirectResponse, Response
 from temporalio.client import ActivityExecutionStatus
 
 from store.tables import Delivery, Event
-from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint
+from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint, an_endpoint_at
+from tests.sandbox.support import free_port
 from tests.support.house import House, Shop
+
+HUNG = "no answer within 15 seconds"
 
 
 @pytest.fixture
@@ -28,6 +32,14 @@ async def deliveries_of(house: House, agreement: str) -> list[Delivery]:
     query = select(Delivery).join(Event, col(Event.id) == Delivery.event_id).where(Event.agreement_id == agreement)
     async with house.database.transaction() as session:
         return list(await session.exec(query.order_by(col(Event.sequence))))
+
+
+async def log_of(shop: Shop, event: str) -> list[dict[str, Any]]:
+    """Every attempt to deliver an event to the merchant's only endpoint, as the API lists them."""
+    (delivery,) = (await shop.call("GET", f"/v1/events/{event}/deliveries"))["data"]
+    assert [entry["number"] for entry in delivery["log"]] == list(range(1, delivery["attempts"] + 1))
+    assert [entry["error"] is None for entry in delivery["log"]].index(True) == delivery["attempts"] - 1
+    return list(delivery["log"])
 
 
 async def until_finished(house: House, agreement: str, seconds: float = 20) -> list[Delivery]:
@@ -73,20 +85,40 @@ async def test_each_delivery_is_a_standalone_activity_of_its_own_id(
         assert (found.activity_type, found.status) == ("deliver", ActivityExecutionStatus.COMPLETED)
 
 
-async def test_a_receiver_that_fails_in_every_way_loses_nothing(house: House, shop: Shop, receiver: Receiver) -> None:
-    _, secret = await an_endpoint(shop, receiver)
-    receiver.answers = [
-        Response(status_code=500),
-        RedirectResponse("/elsewhere", 302),
-        Response(status_code=429, headers={"Retry-After": "1"}),
-    ]
-    agreement = await shop.agree(await shop.clock("2027-01-31T00:00:00Z"))
-    rows = await until_finished(house, agreement)
+async def test_a_receiver_that_fails_in_every_way_loses_nothing(house: House, shop: Shop) -> None:
+    """It is away, hangs, breaks, sends elsewhere and asks for time; then it recovers."""
+    port = free_port()
+    _, secret = await an_endpoint_at(shop, f"http://127.0.0.1:{port}/hooks")
+    clock = await shop.clock("2027-01-31T00:00:00Z")
+    agreement = await shop.agree(clock, script="insufficient_funds,success", terms={"total_cycles": 2})
+    async with asyncio.timeout(10):
+        while not all(row.attempts >= 2 for row in await deliveries_of(house, agreement)):
+            await asyncio.sleep(0.05)
+    async with a_receiver(port) as receiver:
+        receiver.answers = [
+            None,
+            Response(status_code=500),
+            RedirectResponse("/elsewhere", 302),
+            Response(status_code=429, headers={"Retry-After": "1"}),
+            Response("database is down: sk_live_4eC39HqLyjWDarjtT1zdp7dc\0", status_code=503),
+        ]
+        await shop.advance(clock, "2027-04-01T00:00:00Z")
+        rows = await until_finished(house, agreement, 60)
+        received = receiver.events(secret)
+        assert receiver.elsewhere == 0, "a redirect is a failure, not a direction"
+    told = await shop.events(agreement)
+    assert {event["id"] for event in received} == {event["id"] for event in told}
+    assert sorted({event["sequence"] for event in received}) == list(range(1, len(told) + 1))
     assert {row.status for row in rows} == {"delivered"}
-    assert sum(row.attempts for row in rows) == len(rows) + 3
-    received = {event["id"]: event["sequence"] for event in receiver.events(secret)}
-    assert sorted(received.values()) == [event["sequence"] for event in await shop.events(agreement)]
-    assert receiver.elsewhere == 0, "a redirect is a failure, not a direction"
+
+    log = [entry for event in told for entry in await log_of(shop, event["id"])]
+    assert len(log) == sum(row.attempts for row in rows)
+    failed = [entry["error"] for entry in log if entry["error"]]
+    refused = [error for error in failed if error == "ConnectError: All connection attempts failed"]
+    assert len(refused) == len(log) - len(receiver.calls) >= 2
+    assert sorted(set(failed) - set(refused)) == ["HTTP 302", "HTTP 429", "HTTP 500", "HTTP 503", HUNG]
+    assert [entry["latency_ms"] >= 15_000 for entry in log if entry["error"] == HUNG] == [True]
+    assert [entry["answer"] for entry in log if entry["status"] == 503] == ["database is down: [redacted]"]
 
 
 async def test_retry_after_is_the_least_wait(house: House, shop: Shop, receiver: Receiver) -> None:
@@ -142,7 +174,7 @@ async def test_every_endpoint_gets_every_event_under_its_own_secret(
 
 async def test_a_deleted_endpoint_gets_nothing_more(house: House, shop: Shop, receiver: Receiver) -> None:
     endpoint, _ = await an_endpoint(shop, receiver)
-    receiver.answers = [Response(status_code=503, headers={"Retry-After": "1"})]
+    receiver.answers = [Response(status_code=503, headers={"Retry-After": "60"})]
     agreement = await shop.agree(await shop.clock("2027-01-31T00:00:00Z"))
     await receiver.until(calls=1)
     before = len(receiver.calls)

@@ -20,13 +20,14 @@ from tests.support.house import Shop
 
 @dataclass
 class Receiver:
-    """Remembers every call; `answers` are given to the first ones, 204 to all after that."""
+    """Remembers every call; `answers` are given to the first ones, 204 to all after that. None is no answer at all."""
 
     url: str = ""
-    answers: list[Response] = field(default_factory=list)
+    answers: list[Response | None] = field(default_factory=list)
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     """While it is clear, calls wait for their answer."""
     calls: list[tuple[datetime, dict[str, str], bytes]] = field(default_factory=list)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
     elsewhere: int = 0
     """Calls that followed a redirect."""
 
@@ -36,8 +37,8 @@ class Receiver:
     async def take(self, request: Request) -> Response:
         self.calls.append((datetime.now(UTC), dict(request.headers), await request.body()))
         answer = self.answers.pop(0) if self.answers else Response(status_code=204)
-        await self.hold.wait()
-        return answer
+        await (self.hold if answer else self.over).wait()
+        return answer or Response(status_code=204)
 
     async def stray(self, request: Request) -> Response:
         self.elsewhere += 1
@@ -66,19 +67,26 @@ class Receiver:
 
 
 @asynccontextmanager
-async def a_receiver() -> AsyncIterator[Receiver]:
+async def a_receiver(port: int | None = None) -> AsyncIterator[Receiver]:
+    """On a free port unless one is given."""
     receiver = Receiver()
     app = FastAPI()
     app.add_route("/hooks", receiver.take, methods=["POST"])
     app.add_route("/elsewhere", receiver.stray, methods=["POST", "GET"])
-    async with serving(app) as url:
+    async with serving(app, port) as url:
         receiver.url = f"{url}/hooks"
         yield receiver
         receiver.hold.set()
+        receiver.over.set()
 
 
 async def an_endpoint(shop: Shop, receiver: Receiver, *event_types: str) -> tuple[str, str]:
     """The id and the secret of a new endpoint of the merchant."""
-    body = {"url": receiver.url, "event_types": list(event_types) or ["*"]}
+    return await an_endpoint_at(shop, receiver.url, *event_types)
+
+
+async def an_endpoint_at(shop: Shop, url: str, *event_types: str) -> tuple[str, str]:
+    """The same where nobody may be listening yet."""
+    body = {"url": url, "event_types": list(event_types) or ["*"]}
     made = await shop.call("POST", "/v1/webhook-endpoints", body, expect=201)
     return str(made["id"]), str(made["secret"])
