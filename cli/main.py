@@ -48,7 +48,7 @@ def demo(
         bool, typer.Option("--keep", help="Leave everything running at the end, with the Temporal UI.")
     ] = False,
 ) -> None:
-    """Collect a year of a subscription on this machine, through the public API, and audit it."""
+    """Collect a year of three subscriptions on this machine, through the public API, and audit it."""
     from cli.demo.run import demo as run
 
     raise typer.Exit(asyncio.run(run(keep)))

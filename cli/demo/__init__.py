@@ -1,1 +1,1 @@
-"""`autodebit demo`: a year of a subscription, through the public API only, ending with an audit."""
+"""`autodebit demo`: a year of three subscriptions, through the public API only, ending with an audit."""

@@ -41,10 +41,10 @@ class Backend:
         found: Json = answer.json()
         return found
 
-    async def all(self, path: str) -> list[Json]:
-        """Every entry of a list, page by page."""
+    async def all(self, path: str, after: str = "") -> list[Json]:
+        """Every entry of a list, page by page; of events those that follow `after`."""
         entries: list[Json] = []
-        cursor = ""
+        cursor = after
         while True:
             name = "after" if path.startswith("/v1/events") else "cursor"
             page = await self.call("GET", f"{path}&limit=200" + (f"&{name}={cursor}" if cursor else ""))
@@ -53,11 +53,20 @@ class Backend:
                 return entries
             cursor = page["next_cursor"]
 
-    async def approve(self, url: str, script: str) -> str:
-        """The customer's browser on the wallet's page: approve, follow the way back; where it ends."""
-        posted = await self._client.post(url, data={"decision": "approve", "script": script})
-        returned = await self._client.get(posted.headers["location"])
-        return str(returned.headers["location"])
+    async def follow(self, link: str) -> str:
+        """The customer presses the button of our page: where it leads."""
+        return _location(await self._client.post(link))
+
+    async def approve(self, url: str, **form: str) -> str:
+        """The customer's browser on the provider's page: fill in, approve, follow the way back; where it ends."""
+        back = _location(await self._client.post(url, data={"decision": "approve", **form}))
+        return _location(await self._client.get(back))
+
+
+def _location(answer: httpx.Response) -> str:
+    if not answer.is_redirect:
+        raise Unexpected(f"{answer.request.url.path} was answered {answer.status_code}: {answer.text[:500]}")
+    return str(answer.headers["location"])
 
 
 class Receiver:

@@ -17,7 +17,8 @@ from rich.status import Status
 
 from agreements.money import Money
 from cli.demo.backend import Backend, Receiver, Unexpected, receiving
-from cli.demo.year import AGREEMENT, Verdict, Year
+from cli.demo.stories import STORIES
+from cli.demo.year import Verdict, Year
 from cli.embedded.stack import ReadyFile, Stack
 from cli.embedded.supervisor import StartFailed
 from cli.embedded.unprivileged import NoPlace
@@ -71,22 +72,30 @@ async def _year(
     ready: ReadyFile, client: httpx.AsyncClient, receiver: Receiver, receiver_url: str, status: Status
 ) -> Verdict:
     backend = Backend(client, ready.api_url, ready.secret_key)
-    terms = AGREEMENT["terms"]
-    _console.print(
-        f"[bold]GCash, {Money(**terms['amount'])} a month on the 31st, Asia/Manila[/bold] [dim](test clock)[/dim]"
-    )
+    for story in STORIES:
+        _console.print(
+            f"[bold]{story.customer}[/bold] pays {Money(**story.amount)} on the last day of every month with "
+            f"{story.pays_with}, {story.zone}",
+            soft_wrap=True,
+        )
+    _console.print()
     year = Year(backend, receiver, partial(_console.print, soft_wrap=True), status.update)
     await year.run(receiver_url)
     status.update("auditing")
-    ledger = (await client.get(f"{ready.sandboxes['antom']}/_sandbox/ledger")).json()["data"]
-    return await year.audit(ledger)
+    return await year.audit(
+        {
+            gateway: (await client.get(f"{url}/_sandbox/ledger")).json()["data"]
+            for gateway, url in ready.sandboxes.items()
+        }
+    )
 
 
 def _report(verdict: Verdict, seconds: float) -> None:
-    total = Money(currency=AGREEMENT["terms"]["amount"]["currency"], value=verdict.collected)
+    _console.print("\n[bold]audit[/bold]: the engine's ledger against the providers', debit by debit")
+    for book in verdict.books:
+        _console.print(f"  {book.gateway:<6} {book.debits} debits, {book.collected or 'nothing'}")
     _console.print(
-        f"\n[bold]audit[/bold]: engine's ledger against the provider's: {verdict.debits} debits, {total}; "
-        f"{verdict.events} events, all delivered and verified; [bold]{len(verdict.problems)} differences[/bold] "
+        f"  {verdict.events} events, all delivered and verified; [bold]{len(verdict.problems)} differences[/bold] "
         f"[dim]({seconds:.0f} s)[/dim]",
         soft_wrap=True,
     )

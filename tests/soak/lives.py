@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cli.demo.year import AGREEMENT, MONTH_ENDS, START
+from cli.demo.stories import ANA, MONTH_ENDS, START
 from tests.soak.merchant import Json
 
 CYCLES_AT_MOST = len(MONTH_ENDS)
@@ -75,10 +75,10 @@ class Subscriber:
         """The create call; `attempt` counts the customers who got lost on the way before."""
         amount = {"currency": "PHP", "value": self.amount}
         return {
-            **AGREEMENT,
+            **ANA.agreement,
             "reference": f"soak-{self.number}-{attempt}",
             "customer": {"id": f"cus-{self.number}", "region": "PH"},
-            "terms": {**AGREEMENT["terms"], "amount": amount, "total_cycles": self.cycles},
+            "terms": {**ANA.agreement["terms"], "amount": amount, "total_cycles": self.cycles},
             "test_clock": clock,
         }
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from cli.demo.year import AGREEMENT
+from cli.demo.stories import ANA
 
 if TYPE_CHECKING:
     from tests.support.house import House
@@ -149,14 +149,14 @@ def _asks_for_3ds(answer: httpx.Response) -> bool:
 
 
 def agreement_body(clock: str | None, *, gateway: str = "antom", **changes: Any) -> dict[str, Any]:
-    """The demo's agreement (PHP 499.00 on the 31st, 13 times, in Manila), as fits the gateway; `terms` are merged."""
+    """Ana's of the demo (PHP 499.00 on the 31st, 13 times, in Manila) as fits the gateway; `terms` are merged."""
     own = _BODIES[gateway]
     return {
-        **AGREEMENT,
+        **ANA.agreement,
         **own,
         "gateway": gateway,
-        "customer": AGREEMENT["customer"] | own.get("customer", {}),
+        "customer": ANA.agreement["customer"] | own.get("customer", {}),
         "reference": f"sub-{next(_names)}",
-        "terms": AGREEMENT["terms"] | own.get("terms", {}) | changes.pop("terms", {}),
+        "terms": ANA.agreement["terms"] | own.get("terms", {}) | changes.pop("terms", {}),
         "test_clock": clock,
     } | changes
