@@ -134,6 +134,7 @@ _REVOKED: Json = AGREEMENT | {
 _ATTEMPT: Json = {
     "number": 1,
     "gateway_request_id": f"{_AGREEMENT_ID}-c2-a1",
+    "by_customer": False,
     "status": "failed",
     "amount": _PHP_499,
     "decline": DECLINE,
@@ -336,7 +337,11 @@ ANSWERS: Mapping[str, Json] = {
     "ChargeDetail": CHARGE | {"decisions": [_STORED_DECISION]},
     "RefundView": REFUND,
     "DeclarationView": DECLARATION,
-    "PortalLinkView": {"url": "https://pay.example/portal/3vQ7xKd", "expires_at": "2027-03-08T09:00:00Z"},
+    "PortalLinkView": {
+        "id": "ptl_01kg8z6q1d4g7h2j9k5m8n3p0r",
+        "url": "https://pay.example/portal/3vQ7xKd",
+        "expires_at": "2027-03-08T09:00:00Z",
+    },
     "CardChangeView": CARD_CHANGE,
     "CredentialView": CREDENTIAL,
     "SavedCredentialView": CREDENTIAL
@@ -408,6 +413,7 @@ ANSWERS: Mapping[str, Json] = {
         "refresh_days": 10,
         "refund_days": 365,
         "verification": None,
+        "customs": False,
         "availability": "available",
         "note": None,
     },
