@@ -1,6 +1,7 @@
 """Structured logs: JSON lines, or coloured ones for people in `dev`. Every process sets them up here.
 
-Secrets do not belong in logs at all; what slips in under a telling name, or looks like a key of ours, is taken out.
+Secrets do not belong in logs at all. What slips in is taken out: by a telling name, or by its looks, which are keys of
+ours, `Authorization` values, links of ours with their tokens, private keys, and runs of digits as long as a card's.
 """
 
 from __future__ import annotations
@@ -17,8 +18,23 @@ from structlog.types import EventDict, Processor, WrappedLogger
 _QUIET = ("httpx", "httpcore", "hpack", "temporalio")
 
 _REDACTED = "[redacted]"
-_TELLING = re.compile(r"token|secret|password|private_key|api_key|auth_?code|authorization|cookie|signature", re.I)
-_OURS = re.compile(r"\b(sk_(?:test|live)_|whsec_)[\w+/=-]+|-----BEGIN [A-Z ]*PRIVATE KEY-----.*", re.S)
+_TELLING = re.compile(
+    r"token|secret|password|private_key|api_?key|auth_?code|authorization|cookie|signature|\bpan\b|card_?number|cvv|cvc",
+    re.I,
+)
+_LOOKS = re.compile(
+    r"""
+    \b(?P<key>sk_(?:test|live)_|whsec_)[\w+/=-]+
+    | \b(?P<scheme>(?:Bearer|Basic)\s+)[\w.~+/=-]+
+    | (?P<link>/(?:portal|card-changes|pay|returns/\w+)/)[\w-]{16,}(?:\?[^\s"']*)?
+    | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*
+    | (?<![\w.-])(?:\d[ -]?){12,18}\d(?![\w-])
+    """,
+    re.I | re.S | re.X,
+)
+_AS_LONG_AS_A_CARD_S = 10**14
+"""Numbers of 13 and 14 digits are more often milliseconds."""
+_PLAIN = (bool, int, float, type(None))
 
 
 def set_up(environment: str, to: TextIO = sys.stderr) -> None:
@@ -29,12 +45,13 @@ def set_up(environment: str, to: TextIO = sys.stderr) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    # Tracebacks without local variables: those may hold secrets.
-    ending: list[Processor] = (
-        [redact, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    # Tracebacks without local variables, as text before anything is taken out: both may hold secrets.
+    last = (
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if people
-        else [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
+        else structlog.processors.JSONRenderer()
     )
+    ending: list[Processor] = [structlog.processors.format_exc_info, redact, last]
     structlog.configure(processors=[*shared, *ending], logger_factory=structlog.PrintLoggerFactory(to))
     handler = logging.StreamHandler(to)
     handler.setFormatter(
@@ -57,9 +74,17 @@ def _clean(name: str, value: object) -> object:
     if _TELLING.search(name) and value is not None:
         return _REDACTED
     if isinstance(value, str):
-        return _OURS.sub(lambda found: (found[1] or "") + _REDACTED, value)
+        return _LOOKS.sub(_taken_out, value)
     if isinstance(value, dict):
-        return {inner: _clean(str(inner), item) for inner, item in value.items()}
-    if isinstance(value, list | tuple):
+        return {_clean("", str(inner)): _clean(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
         return [_clean("", item) for item in value]
-    return value
+    if isinstance(value, int) and abs(value) >= _AS_LONG_AS_A_CARD_S:
+        return _REDACTED
+    # Whatever else there is, such as an exception, would be written by its own idea of itself.
+    return value if isinstance(value, _PLAIN) else _clean(name, str(value))
+
+
+def _taken_out(found: re.Match[str]) -> str:
+    """What tells people what stood there, without it."""
+    return next((kept for kept in found.groups() if kept), "") + _REDACTED

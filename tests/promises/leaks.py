@@ -70,14 +70,14 @@ async def rows(database: Database) -> dict[str, bytes]:
 
 
 @contextmanager
-def captured_logs() -> Iterator[io.StringIO]:
+def captured_logs(environment: str = "production") -> Iterator[io.StringIO]:
     """What our processes write while the block runs, by their own set-up of logs."""
     stream = io.StringIO()
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()  # else the set-up would close those of pytest
     try:
-        logs.set_up("production", stream)
+        logs.set_up(environment, stream)
         yield stream
     finally:
         root.handlers[:] = handlers

@@ -157,23 +157,59 @@ async def test_clients_that_log_whole_addresses_are_quiet(house: House) -> None:
         {"note": "key sk_live_s3cret was refused"},
         {"note": "signed with whsec_s3cret="},
         {"note": "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----"},
+        {"note": "Authorization: Bearer eyJ.s3cret-x"},
+        {"note": "GET /portal/s3cret-s3cret-s3cret HTTP/1.1"},
+        {"note": "https://pay.example/card-changes/s3cret-s3cret-s3cret?back=1 was opened"},
+        {"note": "/returns/antom/s3cret-s3cret-s3cret?authCode=s3cret"},
+        {"error": ValueError("with sk_test_s3cret")},
+        {"deep": [{"error": LookupError("whsec_s3cret")}]},
+        {"by_name": {"sk_live_s3cret": 1}},
+        {"card_number": "s3cret"},
     ],
 )
-def test_what_slips_into_a_line_is_taken_out(line: dict[str, object]) -> None:
-    with captured_logs() as written:
+@pytest.mark.parametrize("environment", ["production", "dev"])
+def test_what_slips_into_a_line_is_taken_out(line: dict[str, object], environment: str) -> None:
+    with captured_logs(environment) as written:
         structlog.get_logger().info("line", **line)
         logging.getLogger("asyncio").error("%s", line.get("note", "-"))
-    lines = [json.loads(one) for one in written.getvalue().splitlines()]
-    assert len(lines) == 2
     assert "s3cret" not in written.getvalue()
-    assert "[redacted]" in json.dumps(lines[0])
+    assert "[redacted]" in written.getvalue().splitlines()[0]
+    if environment == "production":
+        assert len([json.loads(one) for one in written.getvalue().splitlines()]) == 2
 
 
-def test_a_traceback_shows_no_values() -> None:
+CARD = "4111111111111111"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [CARD, f"paid with {CARD}.", "4111 1111 1111 1111", "4111-1111-1111-1111", "378282246310005", int(CARD), [CARD]],
+)
+def test_digits_as_long_as_a_card_number_are_taken_out(value: object) -> None:
+    with captured_logs() as written:
+        structlog.get_logger().info("line", seen=value, kept="agr_01jd3w00000000000000000000", at=1_795_000_000_000)
+    line = json.loads(written.getvalue())
+    assert "1111" not in str(line["seen"])
+    assert "0005" not in str(line["seen"])
+    assert "[redacted]" in str(line["seen"])
+    assert (line["kept"], line["at"]) == ("agr_01jd3w00000000000000000000", 1_795_000_000_000)
+
+
+@pytest.mark.parametrize(
+    "said", ["2027-01-31T01:00:00Z to 2027-02-28T01:00:00Z", "PHP 499.00", "SANDBOX_5Y00000000000001", "10.0.0.1:54321"]
+)
+def test_what_only_looks_a_little_like_it_stays(said: str) -> None:
+    with captured_logs() as written:
+        structlog.get_logger().info(said)
+    assert json.loads(written.getvalue())["event"] == said
+
+
+@pytest.mark.parametrize("environment", ["production", "dev"])
+def test_a_traceback_shows_no_values(environment: str) -> None:
     def fails(token: str) -> None:
         raise LookupError(f"for sk_test_{token}")
 
-    with captured_logs() as written:
+    with captured_logs(environment) as written:
         try:
             fails("".join(("s3", "cret")))
         except LookupError:
