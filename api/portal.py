@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import JSONResponse, Response
 
-from agreements.card_changes import CardChangeStatus, Initiator
+from agreements.card_changes import OPEN, Initiator
 from agreements.consents import Seen
 from agreements.status import AgreementStatus
 from api import card_changes, commands, in_words, pages, telling, urls
@@ -98,7 +98,7 @@ async def show(inside: Services, visit: Visit, *, came_back: bool) -> Response:
         values = shown.values() | visit.places(inside, link) | {"notice": None}
         changed = await statements.changed_from(session, link.id) if came_back else None
         if changed is not None:
-            values["notice"] = shown.notice(changed, granted=await _granted(session, changed))
+            values["notice"] = shown.notice(changed, await _hopes(session, changed))
     return pages.page("portal.html", shown.voice, values, leads_away=True)
 
 
@@ -195,8 +195,9 @@ async def _card_change(change: Change, inside: Services, link: PortalLink) -> Ca
     return made
 
 
-async def _granted(session: AsyncSession, card_change: CardChange) -> bool:
-    return "granted" in {page.status for page in await open_links.pages(session, card_change)}
+async def _hopes(session: AsyncSession, card_change: CardChange) -> set[str]:
+    """How far the provider's pages have come that may still bring another card."""
+    return {page.status for page in await open_links.pages(session, card_change)}
 
 
 async def _settled(inside: Services, visit: Visit) -> None:
@@ -216,5 +217,7 @@ async def _at_rest(session: AsyncSession, link: PortalLink, agreement: Agreement
     card_change = await statements.changed_from(session, link.id)
     if card_change is None or agreement.ended is AgreementStatus.REVOKED:
         return True
+    if card_change.status in OPEN and await _hopes(session, card_change):
+        return False
     now = await clocks.now_for(session, agreement.test_clock_id)
-    return card_change.status is not CardChangeStatus.OPENED and await statements.at_rest(session, agreement, now)
+    return await statements.at_rest(session, agreement, now)

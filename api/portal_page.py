@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -68,6 +68,7 @@ class Shown:
             "seller": found.seller,
             "next": {"amount": self._next_amount(), "text": self._next_text()},
             "credential": in_words.credential(voice, credential) if credential else None,
+            "paid_with": voice.say("portal.paid_with" if found.agreement.ended is None else "portal.paid_with_before"),
             "valid_until": in_words.valid_until(voice, credential) if credential else None,
             "change": voice.say(kind) if self.can_change else None,
             "can_cancel": found.agreement.ended is None,
@@ -77,8 +78,11 @@ class Shown:
             "older": found.older,
         }
 
-    def notice(self, card_change: CardChange, *, granted: bool) -> Notice | None:
-        """What became of a card change, for somebody who comes back from the provider's page."""
+    def notice(self, card_change: CardChange, hopes: Collection[str]) -> Notice | None:
+        """What became of a card change, for somebody who comes back from the provider's page.
+
+        `hopes` are the states of that provider's pages which may still bring another card.
+        """
         say = self.voice.say
         if card_change.status is CardChangeStatus.COMPLETED and self.statement.credential:
             name = in_words.credential(self.voice, self.statement.credential)
@@ -89,8 +93,8 @@ class Shown:
         if card_change.status is CardChangeStatus.FAILED:
             return Notice(say("notice.failed"), [say("notice.failed_text")], "bad")
         if card_change.status is CardChangeStatus.OPENED:
-            what = "notice.setting_up" if granted else "notice.not_yet"
-            return Notice(say(what), [say(f"{what}_text")], unsettled=True)
+            what = "setting_up" if "granted" in hopes else "not_yet" if hopes else "not_done"
+            return Notice(say(f"notice.{what}"), [say(f"notice.{what}_text")], unsettled=bool(hopes))
         return None
 
     def _next_amount(self) -> str | None:

@@ -75,9 +75,11 @@ async def seller(session: AsyncSession, agreement: Agreement, terms: Terms) -> s
 
 
 async def last_declines(session: AsyncSession, charge_ids: Sequence[str]) -> dict[str, str]:
-    """The category of each charge's last decline."""
+    """The category of each charge's last decline; of a payment of their own customers know what became of it."""
     query = select(Attempt.charge_id, Attempt.decline).where(
-        col(Attempt.charge_id).in_(charge_ids), col(Attempt.decline).is_not(None)
+        col(Attempt.charge_id).in_(charge_ids),
+        col(Attempt.decline).is_not(None),
+        col(Attempt.authorization_id).is_(None),
     )
     found = await session.exec(query.order_by(col(Attempt.number)))
     return {charge_id: str(decline["category"]) for charge_id, decline in found if decline}
