@@ -68,6 +68,7 @@ async def test_every_process_comes_back_on_its_port_and_none_is_left() -> None:
                 await until(lambda name=name, pid=pid: read(ready_file).pids[name] != pid, seconds=30)  # type: ignore[misc]
             last = read(ready_file)
             assert last.model_copy(update={"pids": first.pids}) == first
+            assert set(last.accounts) == set(last.sandboxes) == {"antom", "ottu", "pivot"}
             async with httpx.AsyncClient(trust_env=False) as client:
                 for url in (
                     f"{last.api_url}/readyz",
