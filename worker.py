@@ -27,6 +27,7 @@ from activities.endings import Endings
 from activities.liveness import Heartbeats
 from activities.news import ProviderNews
 from activities.orders import Orders
+from activities.reminders import Reminders
 from activities.reversals import Reversals
 from activities.sweep import Reach, Sweeps
 from activities.test_clocks import TestClocks
@@ -137,7 +138,7 @@ def reach(temporal: Client) -> Reach:
 
 def _steps(bench: Workbench) -> list[Callable[..., Any]]:
     authorizations, charges, credentials = Authorizations(bench), Charges(bench), Credentials(bench)
-    reversals, news = Reversals(bench), ProviderNews(bench)
+    reversals, news, reminders = Reversals(bench), ProviderNews(bench), Reminders(bench)
     return [
         authorizations.authorize,
         authorizations.expire_authorization,
@@ -152,6 +153,8 @@ def _steps(bench: Workbench) -> list[Callable[..., Any]]:
         reversals.reverse,
         reversals.refund,
         Endings(bench).expire,
+        reminders.remind_of_card_change,
+        reminders.warn_of_expiry,
         news.settle_news,
         news.settle_refund_news,
     ]

@@ -36,6 +36,8 @@ STEPS: dict[StepKind, str] = {
     StepKind.ANNOUNCE: "announce",
     StepKind.RELEASE: "release",
     StepKind.EXPIRE_CARD_CHANGE: "expire_card_change",
+    StepKind.REMIND: "remind_of_card_change",
+    StepKind.WARN: "warn_of_expiry",
 }
 """Every step of the agenda is one activity of this name; all take StepInput and answer a Standing."""
 

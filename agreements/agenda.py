@@ -33,6 +33,10 @@ class StepKind(IntEnum):
     RELEASE = 11
     """End a replaced credential at the provider."""
     EXPIRE_CARD_CHANGE = 12
+    REMIND = 13
+    """Say again that the customer is to give another card."""
+    WARN = 14
+    """Say that the credential can soon be charged no more."""
 
 
 class Step(BaseModel):
@@ -71,6 +75,8 @@ def _consent(standing: Standing) -> Iterator[Step]:
         (StepKind.AUTHORIZE, standing.authorize_at, "ask for the customer's authorization"),
         (StepKind.REFRESH, standing.refresh_at, "refresh the payment token"),
         (StepKind.EXPIRE_CARD_CHANGE, standing.card_change_expires_at, "the link for a card change runs out"),
+        (StepKind.REMIND, standing.card_change_reminder_at, "remind of the card change"),
+        (StepKind.WARN, standing.credential_warning_at, "say that the credential is about to expire"),
     )
     for kind, at, title in dates:
         if at is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -34,3 +34,17 @@ OPEN = (CardChangeStatus.PENDING, CardChangeStatus.OPENED)
 
 LIFE = timedelta(days=7)
 """How long a link lives that no charge waits for; one that a charge waits for lives as long as the charge waits."""
+
+REMINDERS = 2
+"""How often the merchant is told again of a link that was not used yet: after each third of its life but the last."""
+
+
+def reminder_at(created_at: datetime, expires_at: datetime, number: int) -> datetime | None:
+    """When reminder `number` (from 1) of a link is due; None past the last. A link that was prolonged has more time."""
+    return None if number > REMINDERS else created_at + (expires_at - created_at) * number / (REMINDERS + 1)
+
+
+def reminders_by(created_at: datetime, expires_at: datetime, now: datetime) -> int:
+    """How many reminders of a link were due up to `now`; those an outage has swallowed are not made up for."""
+    due = (reminder_at(created_at, expires_at, number) for number in range(1, REMINDERS + 1))
+    return sum(at is not None and at <= now for at in due)

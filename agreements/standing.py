@@ -114,6 +114,8 @@ class Standing(_Frozen):
     reversals: tuple[UnfinishedReversal, ...] = ()
     releases: tuple[DueRelease, ...] = ()
     card_change_expires_at: datetime | None = None
+    card_change_reminder_at: datetime | None = None
+    credential_warning_at: datetime | None = None
     revoke_at: datetime | None = None
     expires_at: datetime | None = None
     next_charge_at: datetime | None = None

@@ -29,9 +29,15 @@ async def pages(session: AsyncSession, card_change: CardChange) -> Sequence[Auth
     return (await session.exec(query.order_by(col(Authorization.id).desc()))).all()
 
 
-async def expires_at(session: AsyncSession, agreement_id: str) -> datetime | None:
-    """When the open link stops working; not while the provider is asked what came of it."""
+async def waiting(session: AsyncSession, agreement_id: str) -> CardChange | None:
+    """The open link whose time runs: not while the provider is asked what came of it."""
     card_change = await of(session, agreement_id)
     if card_change is None or _BEING_SETTLED & {each.status for each in await pages(session, card_change)}:
         return None
-    return card_change.expires_at
+    return card_change
+
+
+async def expires_at(session: AsyncSession, agreement_id: str) -> datetime | None:
+    """When the open link stops working."""
+    card_change = await waiting(session, agreement_id)
+    return card_change.expires_at if card_change else None

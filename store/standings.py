@@ -24,7 +24,7 @@ from agreements.standing import (
 )
 from agreements.status import ChargeStatus, Stop
 from agreements.terms import Terms
-from store import clocks, open_links
+from store import clocks, open_links, reminders
 from store.database import Database
 from store.tables import Agreement, Attempt, Authorization, Charge, Credential, Refund
 
@@ -46,6 +46,7 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
     closing = authorization is not None and authorization.status == "closing"
     on_pages = await _on_closing_pages(session, agreement.id) if closing else ()
     charges = () if agreement.ended else await _due(session, agreement.id, now, on_pages)
+    link = None if agreement.ended else await open_links.waiting(session, agreement.id)
     return Standing(
         agreement=Identity(
             id=agreement.id,
@@ -69,7 +70,9 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
         deadlines=() if agreement.ended else await _deadlines(session, agreement.id),
         reversals=await _reversals(session, agreement.id),
         releases=await due_releases(session, agreement.id),
-        card_change_expires_at=None if agreement.ended else await open_links.expires_at(session, agreement.id),
+        card_change_expires_at=link.expires_at if link else None,
+        card_change_reminder_at=reminders.due_at(link) if link else None,
+        credential_warning_at=reminders.warning_at(agreement, credential) if credential else None,
         revoke_at=agreement.revoke_at,
         expires_at=ends_at(terms) if agreement.credential_id and not agreement.ended else None,
         next_charge_at=min((charge.at for charge in charges), default=None) if agreement.stop is Stop.NONE else None,

@@ -65,8 +65,13 @@ EVENTS: Mapping[str, EventKind] = {
     ),
     "credential.refreshed": EventKind("The payment token was replaced ahead of its expiry."),
     "credential.refresh_failed": EventKind("The payment token could not be replaced.", ("decline",)),
-    "credential.expiring": EventKind("A card or token runs out soon, and only the customer can replace it."),
+    "credential.expiring": EventKind(
+        "A card or token runs out soon, and only the customer can replace it.", ("credential", "expires_at")
+    ),
     "card_change.requested": EventKind("A link was made by which the customer gives another card.", ("card_change",)),
+    "card_change.reminder": EventKind(
+        "A link was not used yet; tell the customer again. Not where they asked for it.", ("card_change", "number")
+    ),
     "card_change.completed": EventKind(
         "The new credential is in use, and the old one is not; `warnings` are of the new one.",
         ("card_change", "credential", "old_credential", "warnings"),
@@ -94,6 +99,8 @@ _MEMBERS: Mapping[str, dict[str, Any]] = {
     "card_change": _ref("CardChangeView"),
     "credential": _ref("CredentialView"),
     "old_credential": _ref("CredentialView"),
+    "expires_at": {"type": "string", "format": "date-time", "description": "Of a card the end of its month."},
+    "number": {"type": "integer", "minimum": 1, "description": "Which reminder of the link this is."},
     "warnings": {"type": "array", "items": _ref("CredentialWarning")},
     "decision": _ref("Decision"),
     "decline": {"anyOf": [_ref("Decline"), _OR_NULL]},

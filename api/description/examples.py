@@ -314,6 +314,8 @@ MEMBERS: Mapping[str, Any] = {
     "decision": DECISION,
     "decline": DECLINE,
     "reason": "asked for",
+    "expires_at": "2028-01-31T00:58:00Z",
+    "number": 1,
     "warnings": [{"code": "single_use", "detail": "a card number for a single payment"}],
     "missed_cycles": "drop",
     "changes": [{"pointer": "/terms/amount", "before": _PHP_499, "after": {"currency": "PHP", "value": 39900}}],

@@ -51,6 +51,8 @@ class Agreement(SQLModel, table=True):
     stopped_at: datetime | None = optional_instant()
     action_required: str | None = None
     credential_id: str | None = Field(default=None, index=True)
+    warned_of: str | None = None
+    """The credential whose coming end was announced."""
     revocation: dict[str, Any] | None = optional_document()
     revoke_at: datetime | None = optional_instant()
     revoke_tries: int = 0
@@ -124,6 +126,8 @@ class CardChange(SQLModel, table=True):
     credential_id: str | None = None
     """The new one."""
     expires_at: datetime = instant()
+    reminders: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    """How many fell due so far."""
     opened_at: datetime | None = optional_instant()
     finished_at: datetime | None = optional_instant()
     error: dict[str, Any] | None = optional_document()

@@ -28,6 +28,9 @@ def upgrade() -> None:
         "credentials",
         sa.Column("marks", postgresql.JSONB(), server_default=sa.text("'[]'::jsonb"), nullable=False),
     )
+    # Reminders of card changes, and of credentials that are about to expire.
+    op.add_column("card_changes", sa.Column("reminders", sa.Integer(), server_default=sa.text("0"), nullable=False))
+    op.add_column("agreements", sa.Column("warned_of", sa.Text(), nullable=True))
     # The customer's own page.
     op.create_table(
         "portal_links",
