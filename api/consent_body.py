@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress
@@ -48,7 +48,7 @@ class ConsentBody(BaseModel):
         """The same as it is kept."""
         seen = Sighting(
             where=Seen.MERCHANT,
-            at=self.shown_at,
+            at=self.shown_at.astimezone(UTC) if self.shown_at else None,
             ip=str(self.ip) if self.ip else None,
             user_agent=self.user_agent,
             locale=self.locale,
