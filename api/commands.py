@@ -84,7 +84,7 @@ async def _changed(
                 raise _Answered(taken)
             await act(change)
         answer = await show(change)
-        trail.by_call(session, call.principal, str(answer["id"]), agreement_id)
+        trail.by_call(session, call.principal, str(answer.get("id", agreement_id)), agreement_id)
         if not await idempotency.reserve(session, call, agreement_id, status_code, answer):
             raise _Answered(None)
     return change, JSONResponse(answer, status_code)
