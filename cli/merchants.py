@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli import merchant_keys
+from cli import merchant_keys, merchant_methods
 from cli.database import in_transaction, operator
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ app = typer.Typer(help="Merchants, their keys, and their accounts at providers."
 app.command("list")(merchant_keys.list_)
 app.command("rotate-key")(merchant_keys.rotate_key)
 app.command("disable")(merchant_keys.disable)
+app.command("methods")(merchant_methods.methods)
 
 
 @app.command()
