@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from gateways.pivot.cards import is_encrypted
 from gateways.pivot.encryption import Undecryptable, decrypt, encrypt, public_text
 
 KEY = generate_private_key(65537, 2048)
@@ -78,6 +79,23 @@ def test_a_changed_or_missing_part_is_noticed(name: str) -> None:
 def test_what_is_no_encrypted_card_is_undecryptable(text: str) -> None:
     with pytest.raises(Undecryptable):
         decrypt(KEY, text)
+
+
+@pytest.mark.parametrize("name", ["encryptedKey", "nonce"])
+def test_only_what_has_the_form_of_an_encrypted_card_is_taken_for_one(name: str) -> None:
+    """Whoever keeps it must be sure that it is no card in clear."""
+    text = encrypt(public_text(KEY), PLAIN)
+    parts = parts_of(text)
+    assert is_encrypted(text)
+    assert is_encrypted(joined({part[0].upper() + part[1:]: value for part, value in parts.items()}))
+    assert not is_encrypted(joined(parts | {name: base64.b64encode(b"4440000112290002").decode()}))
+    assert not is_encrypted(joined(parts | {"number": "4440000112290002"}))
+    assert not is_encrypted(joined(parts | {"ciphertext": parts["ciphertext"] * 20}))
+
+
+@pytest.mark.parametrize("text", ["", "4440000112290002", "é", "bm8=", joined([]), joined({"nonce": 1}), joined(None)])
+def test_what_is_no_encrypted_card_is_told_without_a_key(text: str) -> None:
+    assert not is_encrypted(text)
 
 
 def test_an_encrypted_text_that_is_no_object_is_undecryptable() -> None:

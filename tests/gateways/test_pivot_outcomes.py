@@ -54,6 +54,7 @@ async def looked_up(body: Data) -> ChargeAnswer:
         (session("PROCESSING", charge_of("PROCESSING")), Verdict.PROCESSING, "PROCESSING"),
         (session("PROCESSING", charge_of("WAITING_FOR_CAPTURE")), Verdict.PROCESSING, "WAITING_FOR_CAPTURE"),
         (session("REQUIRE_ACTION", mode="REDIRECT"), Verdict.PROCESSING, "customer_action_required"),
+        (session("REQUIRE_ACTION", autoConfirm=False), Verdict.PROCESSING, "customer_action_required"),
         (session("REQUIRE_ACTION"), Verdict.DECLINED, "customer_action_required"),
         (session("REQUIRE_CONFIRMATION"), Verdict.PROCESSING, "customer_action_required"),
         (session("CANCELLED", failed("INSUFFICIENT_FUND", "51")), Verdict.DECLINED, "INSUFFICIENT_FUND:51"),

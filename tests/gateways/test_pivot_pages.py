@@ -7,12 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from agreements.declines import DeclineCategory as Category
 from agreements.money import Money
+from gateways.pivot.encryption import encrypt, public_text
 from gateways.port import Call, ChargeAnswer, FirstPayment, NewsKind, Payer, RefundRequest, Verdict
 from tests.gateways.pivot_fixtures import AMOUNT, CALL, PAGE
 from tests.gateways.pivot_world import START, World, a_world
+
+OTHER_KEY = generate_private_key(65537, 2048)
 
 
 @pytest.fixture(scope="module")
@@ -147,3 +151,42 @@ async def test_a_returning_customer_pays_with_a_saved_card(world: World) -> None
     assert "ending in 0002" in shown
     assert got.token is not None
     assert got.token.access_token == token.access_token
+
+
+async def test_a_page_of_ours_gets_a_key_and_brings_the_card(world: World) -> None:
+    ours = replace(world.account, keys={**world.account.keys, "card_entry": "our_page"})
+    number = "agr_ours-c1-a1"
+    request = replace(PAGE, state="as_ours", payment=FirstPayment(number, "agr_ours-c1", "Plan", AMOUNT))
+    page = await world.pivot.authorize(ours, request, CALL)
+    assert (page.verdict, page.url) == (Verdict.SUCCEEDED, None)
+    assert page == await world.pivot.authorize(ours, request, CALL)
+    handle = page.handle or ""
+    card = {"number": "4440000112290002", "expiryMonth": "01", "expiryYear": "39", "cvc": "123", "nameOnCard": "Sari"}
+    encrypted = encrypt(page.card_key or "", {"card": card, "deviceInformations": {}, "metadata": {}})
+
+    unreadable = await world.pivot.confirm(ours, handle, encrypt(public_text(OTHER_KEY), {"card": card}), CALL)
+    assert unreadable.verdict is Verdict.DECLINED
+    assert unreadable.decline is not None
+    bank = await world.pivot.confirm(ours, handle, encrypted, CALL)
+    assert bank.verdict is Verdict.SUCCEEDED
+    assert bank == await world.pivot.confirm(ours, handle, encrypted, CALL)
+    another = encrypt(page.card_key or "", {"card": card, "deviceInformations": {}, "metadata": {}})
+    assert (await world.pivot.confirm(ours, handle, another, CALL)).url == bank.url, "it has its card"
+
+    await world.decide(bank)
+    news = await world.told(NewsKind.AUTHORIZATION_CODE, number)
+    assert (news.code, news.authorization_state) == (handle, "as_ours")
+    got = await world.pivot.exchange(ours, "CARD", handle, CALL)
+    assert got.token is not None
+    assert (await world.pivot.confirm(ours, handle, encrypted, CALL)).verdict is Verdict.SUCCEEDED, "answered as before"
+    assert (await world.pivot.confirm(ours, handle, another, CALL)).verdict is Verdict.PROCESSING
+    assert [(e["kind"], e["status"]) for e in await world.entries(number)] == [("debit", "succeeded")]
+
+
+async def test_wallets_are_given_on_pivots_page_all_the_same(world: World) -> None:
+    keys = {**world.account.keys, "card_entry": "our_page", "wallet_tokens": "on"}
+    payment = FirstPayment("agr_wallet-c1-a1", "agr_wallet-c1", "Plan", AMOUNT)
+    request = replace(PAGE, state="as_wallet", payment_method="DANA", payment=payment)
+    page = await world.pivot.authorize(replace(world.account, keys=keys), request, CALL)
+    assert page.url is not None
+    assert page.card_key is None

@@ -56,6 +56,24 @@ def test_a_page_is_the_documented_first_payment_that_saves_the_card() -> None:
     }
 
 
+def test_a_page_of_ours_is_the_documented_session_that_waits_for_a_card() -> None:
+    """§2.6 c: API mode, confirmed apart; nothing that only Pivot's own page could do."""
+    payment = FirstPayment(REQUEST_ID, "agr_01jd3w-c1", "Monthly plan, first month", AMOUNT)
+    known = replace(PAYER, reference="pivot-customer-1")
+    body = requests.card_page(PLAIN, PAGE, payment, known)
+    theirs = page(payer=known)
+    assert (body["mode"], body["autoConfirm"], body["saveForFutureUse"]) == ("API", False, True)
+    assert theirs.keys() - body.keys() == {"bypassStatusPage", "showSavedPayment"}
+    assert {name: body[name] for name in body.keys() - {"mode", "autoConfirm"}}.items() <= theirs.items()
+
+
+def test_a_card_is_brought_with_the_choice_of_3d_secure_it_was_asked_with() -> None:
+    assert requests.confirmation("eyJlbmNyeXB0ZWRLZXkiOi") == {
+        "paymentMethod": {"type": "CARD", "card": {"encryptedCard": "eyJlbmNyeXB0ZWRLZXkiOi"}},
+        "paymentMethodOptions": {"card": {"captureMethod": "automatic", "threeDsMethod": "CHALLENGE"}},
+    }
+
+
 def test_a_customer_pivot_knows_gets_their_saved_cards_shown() -> None:
     body = page(payer=replace(PAYER, reference="pivot-customer-1"))
     assert (body["customerId"], body["showSavedPayment"]) == ("pivot-customer-1", True)
