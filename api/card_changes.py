@@ -14,7 +14,7 @@ from api.languages import Voice, Wish
 from api.peers import Peer
 from api.problems import invalid
 from api.services import Services
-from store import card_requests, changes, clocks, consents, views
+from store import card_requests, changes, clocks, consents, trail, views
 from store.card_changes import Links
 from store.changes import Change
 from store.idempotency import Call
@@ -72,6 +72,7 @@ async def follow(inside: Services, token: str, wish: Wish, visitor: Peer) -> Res
         if page is not None:
             seen = visitor.seen(Seen.CARD_CHANGE_LINK, voice.language)
             await consents.seen(change.session, inside.vault, page.id, seen)
+            trail.by_customer(change.session, change.agreement, "POST /card-changes/{token}", card_change.id)
     if page is None:
         return card_pages.ended(voice, card_change)
     await telling.look(inside, change.standing, change.delivery_ids)

@@ -22,7 +22,7 @@ from api.peers import Peer
 from api.portal_page import Shown
 from api.problems import invalid
 from api.services import Services
-from store import card_requests, changes, clocks, consents, lifecycle, open_links, portal_links, statements
+from store import card_requests, changes, clocks, consents, lifecycle, open_links, portal_links, statements, trail
 from store.card_changes import Links
 from store.changes import Change
 from store.idempotency import Call
@@ -118,6 +118,7 @@ async def change_card(inside: Services, visit: Visit, visitor: Peer) -> Response
             if page is not None:
                 seen = visitor.seen(Seen.PORTAL, visit.voice(link, agreement).language)
                 await consents.seen(change.session, inside.vault, page.id, seen)
+                trail.by_customer(change.session, agreement, "POST /portal/{token}/card-change", link.id)
     except Conflict:
         return pages.onward(visit.address(inside))
     await telling.look(inside, change.standing, change.delivery_ids)
@@ -152,16 +153,17 @@ async def cancel(inside: Services, visit: Visit) -> Response:
         found = await _open(inside, session, visit)
     if isinstance(found, Response):
         return found
-    _, agreement = found
+    link, agreement = found
     if not agreement.ended:
-        await _revoke(inside, agreement.id)
+        await _revoke(inside, agreement.id, link.id)
     return pages.onward(visit.address(inside))
 
 
-async def _revoke(inside: Services, agreement_id: str) -> None:
+async def _revoke(inside: Services, agreement_id: str, link_id: str) -> None:
     try:
         async with changes.change(inside.database, agreement_id) as change:
             await lifecycle.revoke(change, initiator="customer", reason=None)
+            trail.by_customer(change.session, change.agreement, "POST /portal/{token}/cancel", link_id)
     except Conflict:
         return  # it ended by itself a moment ago
     # An agreement is revoked once, so a repeat of the command is the same command.

@@ -11,7 +11,7 @@ from temporalio.exceptions import TemporalError
 from agreements.deliveries import DeliveryStatus
 from api.problems import invalid
 from api.services import Services
-from store import deliveries, delivery_log
+from store import deliveries, delivery_log, trail
 from store.delivery_log import Logged
 from store.merchants import Principal
 from store.tables import Delivery, Event, WebhookEndpoint
@@ -49,6 +49,7 @@ async def redeliver(inside: Services, caller: Principal, event: Event, endpoint_
             if not wanted:
                 raise invalid("/endpoint", "there is no such webhook endpoint")
         found = [await deliveries.send_again(session, event, one, utcnow()) for one in wanted]
+        trail.by_call(session, caller, event.id, event.agreement_id)
         await session.flush()
         logged = await delivery_log.logged(session, found)
     await _start(inside, [row for row in found if row.status is DeliveryStatus.PENDING])

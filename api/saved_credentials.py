@@ -5,7 +5,7 @@ from __future__ import annotations
 from api import telling
 from api.problems import Problem, not_found
 from api.services import Services
-from store import changes, credentials, reads, releases
+from store import changes, credentials, reads, releases, trail
 from store.merchants import Principal
 from store.tables import Credential
 
@@ -24,6 +24,7 @@ async def delete(inside: Services, caller: Principal, customer_id: str, credenti
     try:
         async with changes.change(inside.database, agreement_id) as change:
             await releases.delete(change, await change.session.get_one(Credential, credential_id))
+            trail.by_call(change.session, caller, credential_id, agreement_id)
     except releases.InUse as error:
         detail = f"the credential is {error}"
         raise Problem("credential_in_use", detail, agreements=error.agreements) from error

@@ -14,7 +14,7 @@ class Actor:
     call: str
     """Method and path as in the API's description, or the command; never a path with a token in it."""
     who: str | None = None
-    """The key's id, or an operator's name on their machine; a customer has none."""
+    """The key's id, an operator's name on their machine, or the id of the link a customer was sent."""
     ip: str | None = field(default=None, repr=False)
     user_agent: str | None = field(default=None, repr=False)
     reason: str | None = None

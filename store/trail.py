@@ -1,7 +1,7 @@
 """Who did what: the trail of everything somebody changed through the API, the command line or a page of ours.
 
 An entry is written in the transaction of the change, so neither exists without the other. Addresses and user agents in
-it are personal data: they are for operators (`autodebit audit-trail`), and no answer of the API shows them.
+it are for operators (`autodebit audit-trail`): they may be personal data, and no answer of the API shows them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from store import ids
 from store.actors import Actor
 from store.merchants import Principal
-from store.tables import TrailEntry
+from store.tables import Agreement, TrailEntry
 
 
 def note(
@@ -55,6 +55,20 @@ def by_call(session: AsyncSession, principal: Principal, object_id: str, agreeme
         livemode=principal.livemode,
         object_id=object_id,
         agreement_id=agreement_id,
+    )
+
+
+def by_customer(session: AsyncSession, agreement: Agreement, call: str, link_id: str) -> None:
+    """The same for a button on a page of ours. Who pressed it is known by the link they were sent, which is `link_id`;
+    where they were is sealed with their consent, and not repeated here.
+    """
+    note(
+        session,
+        Actor("customer", call, who=link_id),
+        merchant_id=agreement.merchant_id,
+        livemode=agreement.livemode,
+        object_id=agreement.id,
+        agreement_id=agreement.id,
     )
 
 

@@ -29,7 +29,7 @@ class TrailEntry(SQLModel, table=True):
     """None where it concerns both modes."""
     actor: str
     who: str | None = None
-    """The key's id, or the operator's name at their own machine; nothing for a customer."""
+    """The key's id, an operator's name on their machine, or the id of the link a customer was sent."""
     ip: str | None = Field(default=None, repr=False)
     user_agent: str | None = Field(default=None, repr=False)
     call: str

@@ -14,7 +14,9 @@ from pathlib import Path
 import httpx
 
 from cli.embedded.stack import ReadyFile
+from tests.cli.a_life import lived
 from tests.cli.test_supervisor import alive, until
+from tests.promises.leaks import leaked
 from tests.support.folders import data_folder
 
 
@@ -92,7 +94,13 @@ async def test_every_process_comes_back_on_its_port_and_none_is_left() -> None:
         async with dev(data, ready_file) as program:
             again = read(ready_file)
             assert again.model_copy(update={"pids": first.pids}) == first
+            secrets = await lived(again, data)
             if sys.platform == "linux":
                 program.kill()
                 await program.wait()
                 await until(lambda: not any(alive(pid) for pid in again.pids.values()))
+        logs = {path.name: path.read_bytes() for path in (data / "logs").iterdir()}
+        assert {"api.log", "worker.log", "sandbox.log", "temporal.log"} <= set(logs)
+        assert b"/v1/agreements/{agreement_id}/revoke" in logs["api.log"]
+        assert len(secrets) >= 9
+        assert {name: found for name, raw in logs.items() if (found := leaked(raw, secrets))} == {}
