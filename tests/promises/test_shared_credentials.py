@@ -11,7 +11,7 @@ from store.changes import change
 from store.tables import Credential
 from tests.promises.customers import ask, follow, give, has_changed, held, in_use, stored
 from tests.promises.support import START, audited, faults, types, until, workflow_closed
-from tests.support.house import Shop, agreement_body
+from tests.support.house import House, Shop, agreement_body
 
 FILE = "/v1/customers/cus-7/credentials"
 """What the demo's customer has on file."""
@@ -170,3 +170,26 @@ async def test_the_same_card_given_again_replaces_itself(shop: Shop) -> None:
     await shop.call("POST", f"/v1/agreements/{agreement}/revoke", {})
     await until(lambda: gone(shop))
     assert (await follow(shop, made["url"])).status_code == 410
+
+
+async def test_a_card_at_pivot_serves_several_agreements_and_one_at_ottu_a_single_one(house: House) -> None:
+    """gateways/ottu.md §4: other saved cards of the customer must not be charged for an agreement."""
+    shops = {name: await house.shop(name) for name in ("pivot", "ottu")}
+    made: dict[str, tuple[str, str]] = {}
+    for name, shop in shops.items():
+        clock = await shop.clock("2027-01-30T00:00:00Z")
+        first = await shop.agree(clock)
+        body = shop.body(clock)
+        body["payment_method"] = body["payment_method"] | {"credential": await in_use(shop, first)}
+        answer = await shop.call("POST", "/v1/agreements", body, 422 if name == "ottu" else 201)
+        if name == "ottu":
+            assert [error["pointer"] for error in answer["errors"]] == ["/payment_method/credential"]
+            assert "ties" in answer["detail"]
+        else:
+            made[clock] = (first, answer["id"])
+    shop, [(clock, (first, second))] = shops["pivot"], made.items()
+    await shop.call("POST", f"/v1/agreements/{first}/revoke", {})
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    assert [row["status"] for row in await shop.ledger(second)] == ["succeeded"]
+    assert (await shop.read(first))["revocation"]["provider_status"] == "not_needed"
+    await audited(shop, second)
