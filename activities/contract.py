@@ -19,6 +19,7 @@ NEWS = "settle_news"
 OBEY = "obey"
 REFUND = "refund"
 REFUND_NEWS = "settle_refund_news"
+DECLARE = "declare"
 ADVANCE_CLOCK = "advance_clock"
 SWEEP = "sweep"
 DELIVER = "deliver"
@@ -104,6 +105,14 @@ class RefundNewsInput(RefundInput):
     """A journalled message of the provider that concerns this refund."""
 
     notification_id: str
+
+
+class DeclarationInput(_Frozen):
+    """A declaration at customs and its agreement, and the instant for which its next call was due (UTC)."""
+
+    agreement_id: str
+    declaration_id: str
+    at: datetime
 
 
 class DeliveryInput(_Frozen):

@@ -15,12 +15,13 @@ from sqlmodel import col, or_, select
 from temporalio import activity
 
 from activities.contract import SWEEP
+from agreements.declarations import DeclarationStanding
 from agreements.deliveries import DeliveryStatus
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
-from store import deliveries, refunds, standings
+from store import declarations, deliveries, refunds, standings
 from store.database import Database
-from store.tables import Agreement, Delivery, Event, Notification, Refund, TestClock
+from store.tables import Agreement, Declaration, Delivery, Event, Notification, Refund, TestClock
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Reach:
     advance_clock: Callable[[str], Awaitable[None]]
     start_refund: Callable[[RefundStanding], Awaitable[None]]
     tell_refund_news: Callable[[RefundStanding, str], Awaitable[None]]
+    start_declaration: Callable[[DeclarationStanding], Awaitable[None]]
 
 
 class Sweeps:
@@ -74,10 +76,14 @@ class Sweeps:
             async with _one(agreement_id):
                 await self._reach.start_agreement(await standings.current(self._database, agreement_id))
                 await self._mark_started(agreement_id)
-        for refund_id in await self._unstarted_refunds(before):
+        for refund_id in await self._unstarted_of(Refund, before):
             async with _one(refund_id):
                 await self._reach.start_refund(await refunds.current(self._database, refund_id))
                 await refunds.mark_started(self._database, refund_id)
+        for declaration_id in await self._unstarted_of(Declaration, before):
+            async with _one(declaration_id):
+                await self._reach.start_declaration(await declarations.current(self._database, declaration_id))
+                await declarations.mark_started(self._database, declaration_id)
         for agreement_id, about_refund, notification_id in await self._unsettled(now):
             async with _one(about_refund or agreement_id):
                 await self._retell(agreement_id, about_refund, notification_id)
@@ -103,8 +109,8 @@ class Sweeps:
         async with self._database.transaction() as session:
             (await session.get_one(Agreement, agreement_id)).started = True
 
-    async def _unstarted_refunds(self, before: datetime) -> list[str]:
-        query = select(Refund.id).where(col(Refund.started).is_(False), Refund.written_at < before)
+    async def _unstarted_of(self, table: type[Refund] | type[Declaration], before: datetime) -> list[str]:
+        query = select(table.id).where(col(table.started).is_(False), table.written_at < before)
         async with self._database.transaction() as session:
             return list(await session.exec(query.limit(_BATCH)))
 

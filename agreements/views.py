@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agreements.card_changes import CardChangeStatus, Initiator
 from agreements.credentials import CredentialWarning
+from agreements.declarations import DeclarationStatus
 from agreements.declines import Decline
 from agreements.money import Money, MoneyTotal
 from agreements.notices import Wish
@@ -44,11 +45,22 @@ class PaymentMethod(View):
     type: str = Field(min_length=1, max_length=64)
 
 
+class FirstPaymentView(View):
+    """What the customer pays as they agree: the first cycle, or a verification that goes back at once."""
+
+    charge: str
+    purpose: ChargePurpose
+    cycle: int | None
+    amount: Money
+
+
 class AuthorizationView(View):
     """Where the customer agrees, until when, or why that cannot be."""
 
     url: str | None = None
     expires_at: datetime | None = None
+    payment: FirstPaymentView | None = None
+    """Null where agreeing costs nothing."""
     error: Decline | None = None
 
 
@@ -171,6 +183,8 @@ class AttemptView(View):
     gateway_request_id: str
     status: str
     amount: Money
+    by_customer: bool
+    """Paid by the customer on the provider's page, not debited."""
     decline: Decline | None
     decision: Decision | None
     prepared_at: datetime
@@ -189,6 +203,32 @@ class RefundView(View):
     status: RefundStatus
     amount: Money
     reason: str | None
+    decline: Decline | None
+    """Why it failed."""
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class MerchantAtCustoms(View):
+    """The merchant as registered at customs."""
+
+    code: str
+    name: str
+
+
+class DeclarationView(View):
+    """A payment, or part of it, declared at customs. Nothing is told of the buyer."""
+
+    id: str
+    """Also the request id the provider knows it by."""
+    charge: str
+    status: DeclarationStatus
+    amount: Money
+    customs_code: str
+    merchant: MerchantAtCustoms
+    sub_order_id: str | None
+    facts: dict[str, str]
+    """The provider's own names and words for it, `provider_status` among them, verbatim."""
     decline: Decline | None
     """Why it failed."""
     created_at: datetime

@@ -26,6 +26,8 @@ from agreements.views import (
     ChargeView,
     CredentialView,
     Customer,
+    FirstPaymentView,
+    DeclarationView,
     PaymentMethod,
     RefundView,
     RevocationView,
@@ -33,7 +35,7 @@ from agreements.views import (
     Totals,
 )
 from store import credentials
-from store.tables import Agreement, Attempt, Authorization, CardChange, Charge, Credential, Refund
+from store.tables import Agreement, Attempt, Authorization, CardChange, Charge, Credential, Declaration, Refund
 
 _PAID = (ChargeStatus.SUCCEEDED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED)
 
@@ -111,6 +113,25 @@ def refund(row: Refund) -> RefundView:
     )
 
 
+def declaration(row: Declaration) -> DeclarationView:
+    """One declaration, without the buyer."""
+    return DeclarationView.model_validate(
+        {
+            "id": row.id,
+            "charge": row.charge_id,
+            "status": row.status,
+            "amount": row.money,
+            "customs_code": row.customs_code,
+            "merchant": {"code": row.merchant_code, "name": row.merchant_name},
+            "sub_order_id": row.sub_order_id,
+            "facts": row.facts,
+            "decline": row.decline,
+            "created_at": row.created_at,
+            "finished_at": row.finished_at,
+        }
+    )
+
+
 def _attempts(rows: Sequence[Attempt]) -> list[AttemptView]:
     return [
         AttemptView.model_validate(
@@ -119,6 +140,7 @@ def _attempts(rows: Sequence[Attempt]) -> list[AttemptView]:
                 "gateway_request_id": row.gateway_request_id,
                 "status": row.status.shown,
                 "amount": row.money,
+                "by_customer": row.authorization_id is not None,
                 "decline": row.decline,
                 "decision": row.decision,
                 "prepared_at": row.prepared_at,
@@ -142,9 +164,18 @@ async def _authorization(session: AsyncSession, row: Agreement) -> Authorization
         {
             "url": found.url if waiting else None,
             "expires_at": found.expires_at if waiting else None,
+            "payment": await _first_payment(session, found),
             "error": found.error,
         }
     )
+
+
+async def _first_payment(session: AsyncSession, authorization: Authorization) -> FirstPaymentView | None:
+    query = select(Charge).join(Attempt, col(Attempt.charge_id) == Charge.id)
+    charge = (await session.exec(query.where(Attempt.authorization_id == authorization.id))).first()
+    if charge is None:
+        return None
+    return FirstPaymentView(charge=charge.id, purpose=charge.purpose, cycle=charge.cycle, amount=charge.money)
 
 
 async def _credential(session: AsyncSession, row: Agreement, terms: Terms, now: datetime) -> CredentialView | None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from agreements.declarations import DeclarationStanding
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from workflows.orders import Order
@@ -20,6 +21,11 @@ def agreement_workflow_id(agreement_id: str) -> str:
 def refund_workflow_id(refund_id: str) -> str:
     """The only place that knows the form of a refund's workflow id."""
     return f"refund/{refund_id}"
+
+
+def declaration_workflow_id(declaration_id: str) -> str:
+    """The only place that knows the form of a declaration's workflow id."""
+    return f"declaration/{declaration_id}"
 
 
 class Command(StrEnum):
@@ -62,3 +68,9 @@ class RefundStart(BaseModel):
     refund: RefundStanding
     news: list[str] = []
     """Ids of journalled provider messages still to be settled."""
+
+
+class DeclarationStart(BaseModel):
+    """What the workflow of a declaration at customs starts from."""
+
+    declaration: DeclarationStanding

@@ -18,6 +18,7 @@ from activities.contract import ClockInput
 from activities.sweep import Reach, Sweeps
 from activities.test_clocks import TestClocks
 from activities.workbench import Workbench
+from agreements.declarations import DeclarationStanding
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from store import ids, lifecycle
@@ -78,6 +79,9 @@ class Told:
     async def start_refund(self, refund: RefundStanding) -> None:
         self.started.append(refund.refund_id)
 
+    async def start_declaration(self, declaration: DeclarationStanding) -> None:
+        self.started.append(declaration.declaration_id)
+
     async def tell_refund_news(self, refund: RefundStanding, notification: str) -> None:
         self.news.append(notification)
 
@@ -86,7 +90,14 @@ class Told:
 
     async def sweep(self, house: House, left_behind: timedelta = AT_ONCE) -> None:
         told = Reach(
-            self.start, self.tell, self.look, self.deliver, self.advance, self.start_refund, self.tell_refund_news
+            self.start,
+            self.tell,
+            self.look,
+            self.deliver,
+            self.advance,
+            self.start_refund,
+            self.tell_refund_news,
+            self.start_declaration,
         )
         await ActivityEnvironment().run(Sweeps(house.database, told, left_behind).sweep)
 
@@ -164,7 +175,7 @@ async def test_a_workflow_on_a_test_clock_that_was_never_told_of_a_revocation(ho
     tick, tick_refund, look = (
         partial(tell, house.temporal) for tell in (workflows.tick, workflows.tick_refund, workflows.look)
     )
-    clocks = TestClocks(house.database, house.outside, tick, tick_refund, look, patience=AT_ONCE)
+    clocks = TestClocks(house.database, house.outside, tick, tick_refund, tick_refund, look, patience=AT_ONCE)
     await ActivityEnvironment().run(clocks.advance_clock, ClockInput(clock_id=clock))
     assert (await shop.read(agreement))["revocation"]["provider_status"] == "done"
     await told.sweep(house)
