@@ -34,6 +34,9 @@ from activities.test_clocks import TestClocks
 from activities.webhook_calls import WebhookCalls
 from activities.workbench import Workbench
 from agreements import rulebook
+from api import replay
+from api.limits import Limits
+from api.services import Patience, Services
 from gateways import http
 from gateways.connectors import connectors
 from gateways.port import Gateway
@@ -119,8 +122,22 @@ def _sweeps(parts: Parts) -> Sweeps:
     return Sweeps(
         parts.database,
         reach(parts.temporal),
-        chores=[chores.catching_up(parts.database, start_runs), chores.purging(parts.database, kept)],
+        chores=[
+            chores.taking_up(parts.database, _take_up(parts)),
+            chores.catching_up(parts.database, start_runs),
+            chores.purging(parts.database, kept),
+        ],
     )
+
+
+def _take_up(parts: Parts) -> chores.TakeUp:
+    """Messages are judged by the code that judges them when they come, which is the API's."""
+    inside = Services(parts.settings, parts.database, parts.vault, parts.temporal, Patience(), Limits(parts.settings))
+
+    async def take_up(notification_id: str) -> None:
+        await replay.take_up(inside, notification_id)
+
+    return take_up
 
 
 def reach(temporal: Client) -> Reach:

@@ -22,7 +22,7 @@ _DELIVERIES = 200
 _MESSAGES = 200
 
 TakeUp = Callable[[str], Awaitable[None]]
-"""Judges a journalled message as if it had just come."""
+"""Judges a journalled message, by its id, as if it had just come."""
 
 
 def catching_up(database: Database, start_runs: StartRuns) -> Chore:

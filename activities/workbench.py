@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from gateways.notifications import INBOXES, card_entered
+from gateways import notifications
 from gateways.port import Account, Call, Gateway, News
 from settings import Settings
 from store import changes, journal, merchants
@@ -86,12 +86,7 @@ class Workbench:
     def news(self, gateway: str, account: Account, journalled: Notification) -> list[News]:
         """What a journalled message says. It was verified when it came; raises BadNotification if it no longer is."""
         message = journal.unseal(self.vault, journalled.sealed_message)
-        inbox = INBOXES[gateway]
-        if journalled.source == "card":
-            return [card_entered(message.query.get("state", ""), message.body.decode(errors="replace"))]
-        if journalled.source == "return":
-            return [inbox.from_return(message.query)]
-        return inbox.parse(account, message.method, message.path, message.headers, message.body)
+        return notifications.read(gateway, account, source=journalled.source, message=message)
 
     def notify_url(self, change: Change) -> str:
         """Where the provider reports what happens on this account."""

@@ -102,11 +102,14 @@ async def _match(inside: Services, account: GatewayAccount, notification_id: str
             select(func.pg_advisory_xact_lock(func.hashtextextended(f"{account.id} {news.dedupe_key}", 0)))
         )
         row = await session.get_one(Notification, notification_id)
+        if row.status in _KNOWN:
+            return [row]  # it was taken in before, and is taken in again
         row.kind, row.dedupe_key = news.kind.value, news.dedupe_key
         if await _is_repeat(session, account, news):
             row.status = "duplicate"
             return [row]
         row.agreement_id, row.status = await _judge(inside, session, account, news)
+        row.detail = (news.request_id or news.payment_id) if row.status == "unmatched" else None
         row.refund_id = await _workflow_of_refund(session, account, news)
         return [row, *await _for_the_others(inside, session, account, row, news)]
 

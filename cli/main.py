@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from cli import agreements, audit_trail, bench, charge_views, charges, events, merchants, replay, rulebook, vault
+from cli import (
+    agreements,
+    audit_trail,
+    bench,
+    charge_views,
+    charges,
+    events,
+    merchants,
+    notifications,
+    replay,
+    rulebook,
+    vault,
+)
 from settings import Settings
 
 app = typer.Typer(
@@ -26,6 +38,7 @@ app.add_typer(charges.app, name="charges")
 app.add_typer(events.app, name="events")
 rulebook.app.command()(replay.replay)
 app.add_typer(rulebook.app, name="rulebook")
+app.add_typer(notifications.app, name="notifications")
 app.command("audit-trail")(audit_trail.audit_trail)
 app.add_typer(vault.app, name="vault")
 

@@ -30,7 +30,36 @@ class Inbox(Protocol):
         """What a customer brought back from the provider's page. Raises BadNotification."""
 
 
+class Message(Protocol):
+    """What was journalled: a request as it came."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def query(self) -> Mapping[str, str]: ...
+
+
 INBOXES: Mapping[str, Inbox] = MappingProxyType({"antom": antom, "ottu": ottu, "pivot": pivot})
+
+
+def read(gateway: str, account: Account, *, source: str, message: Message) -> list[News]:
+    """What a message says, once it is verified: a provider's `notification`, a customer's `return` from its page, or
+    the `card` they entered on ours. Raises BadNotification.
+    """
+    if source == "card":
+        return [card_entered(message.query.get("state", ""), message.body.decode(errors="replace"))]
+    if source == "notification":
+        return INBOXES[gateway].parse(account, message.method, message.path, message.headers, message.body)
+    news = INBOXES[gateway].from_return(message.query)
+    if news.authorization_state != message.path.rpartition("/")[2]:
+        raise BadNotification("wrong_state")
+    return [news]
 
 
 def card_entered(state: str, encrypted_card: str) -> News:

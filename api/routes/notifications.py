@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from api import inbox
 from api.problems import not_found
 from api.services import Inside, Services
+from gateways import notifications
 from gateways.notifications import INBOXES
 from gateways.port import BadNotification
 from store.tables import GatewayAccount
@@ -36,7 +38,7 @@ async def notify(gateway: str, account_id: str, request: Request, inside: Inside
             inside,
             account,
             notification_id,
-            lambda opened: provider.parse(opened, message.method, message.path, message.headers, body),
+            partial(notifications.read, gateway, source="notification", message=message),
         )
     except BadNotification as error:
         status, refusal = provider.refusal(error.code)

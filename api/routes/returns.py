@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import structlog
 from fastapi import APIRouter, Request
 from sqlmodel import col, select
@@ -14,8 +16,9 @@ from api.languages import Wish
 from api.peers import peer
 from api.problems import not_found
 from api.services import Inside, Services
+from gateways import notifications
 from gateways.notifications import INBOXES
-from gateways.port import Account, BadNotification, News
+from gateways.port import BadNotification
 from store import consents, portal_links
 from store.tables import Agreement, Authorization, CardChange, GatewayAccount
 
@@ -37,7 +40,7 @@ async def come_back(gateway: str, state: str, request: Request, inside: Inside) 
     async with inside.database.transaction() as session:
         await consents.seen_coming_back(session, inside.vault, state, peer(request).seen(Seen.RETURN))
     if query:
-        await _take(inside, account, state, request, query)
+        await _take(inside, account, request, query)
     return pages.onward(await _home(inside, agreement, card_change))
 
 
@@ -52,20 +55,17 @@ async def _home(inside: Services, agreement: Agreement, card_change: CardChange 
     return urls.with_parameter(target, "agreement", agreement.id)
 
 
-async def _take(inside: Services, account: GatewayAccount, state: str, request: Request, query: dict[str, str]) -> None:
+async def _take(inside: Services, account: GatewayAccount, request: Request, query: dict[str, str]) -> None:
     """Whatever is wrong with the query or with Temporal, the customer goes on: the journal has what they brought."""
-    provider = INBOXES[account.gateway]
-
-    def read(_: Account) -> list[News]:
-        news = provider.from_return(query)
-        if news.authorization_state != state:
-            raise BadNotification("wrong_state")
-        return [news]
-
     message = inbox.message("GET", request.url.path, {}, b"", query)
     notification_id = await inbox.journalled(inside, account, "return", message)
     try:
-        await inbox.accept(inside, account, notification_id, read)
+        await inbox.accept(
+            inside,
+            account,
+            notification_id,
+            partial(notifications.read, account.gateway, source="return", message=message),
+        )
     except BadNotification as error:
         _log.info("return_without_code", notification=notification_id, reason=error.code)
     except (TemporalError, RuntimeError) as error:
