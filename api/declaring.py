@@ -8,13 +8,12 @@ from starlette.responses import JSONResponse
 
 from agreements.declarations import DeclarationStanding
 from api import commands, telling
-from api.problems import invalid, not_found
+from api.problems import not_found
 from api.services import Services
 from store import declarations, reads, views
 from store.changes import Change
 from store.declarations import Wanted
 from store.idempotency import Call
-from store.refunds import AmountRefused
 from store.tables import Charge, Declaration
 
 
@@ -34,10 +33,7 @@ async def declare(inside: Services, call: Call, charge_id: str, wanted: Wanted) 
         if charge is None:
             raise not_found("charge")
         agreement_id = charge.agreement_id
-    try:
-        change, answer = await commands.once(inside, call, agreement_id, act, show, 201)
-    except AmountRefused as error:
-        raise invalid(error.pointer, str(error)) from error
+    change, answer = await commands.once(inside, call, agreement_id, act, show, 201)
     if change is not None:
         await telling.declared(inside, made[0][1])
     return answer

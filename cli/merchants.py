@@ -62,7 +62,7 @@ def connect(
     """
     from agreements.catalog import GATEWAYS
     from settings import Settings
-    from store import merchants
+    from store import merchants, trail
     from store.merchants import Principal
     from store.tables import Merchant
     from store.vault import Vault
@@ -84,9 +84,11 @@ def connect(
     async def work(session: AsyncSession) -> str:
         if await session.get(Merchant, merchant) is None:
             raise typer.BadParameter(f"there is no merchant {merchant}")
-        return await merchants.connect_account(
+        made = await merchants.connect_account(
             session, vault, Principal(merchant, live), gateway=gateway, base_url=base_url, keys=keys, sandbox=sandbox
         )
+        trail.note(session, operator("merchants connect"), merchant_id=merchant, livemode=live, object_id=made)
+        return made
 
     account = in_transaction(work)
     typer.echo(f"account:          {account}")
