@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
+from typing import Any
 
+import structlog
+from fastapi import Request
+from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.languages import Language, Voice
+from api import outages
+from api.languages import Language, Voice, Wish
+
+_log = structlog.get_logger(__name__)
 
 _FOLDER = Path(__file__).parent / "templates"
 _TEMPLATES = Environment(
@@ -30,12 +37,6 @@ def _hash(inline: str) -> str:
 
 
 _POLICY = f"default-src 'none'; style-src '{_hash(_STYLE)}'; base-uri 'none'; frame-ancestors 'none'"
-_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
-_HEADERS = _SECRET | {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "X-Robots-Tag": "noindex, nofollow",
-}
 
 
 def page(
@@ -60,8 +61,31 @@ def page(
     shown = _TEMPLATES.get_template(template).render(
         values, script=script, voice=voice, say=voice.say, others=others, style=_STYLE
     )
-    headers = _HEADERS | {"Content-Security-Policy": policy, "Content-Language": voice.language.value}
-    return HTMLResponse(shown, status, headers)
+    # What else guards a page is in the headers of every answer (api/headers.py).
+    headers = {"Content-Security-Policy": policy, "Content-Language": voice.language.value}
+    return HTMLResponse(shown, status, headers | {"X-Robots-Tag": "noindex, nofollow"})
+
+
+class PageRoute(APIRoute):
+    """A route whose answer people read: an outage is told them as a page, too."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's own handler, minded."""
+        handle = super().get_route_handler()
+
+        async def minded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except outages.RAISED as error:
+                part = outages.what_is_away(error)
+                if part is None:
+                    raise
+                _log.warning("away", part=part, error=type(error).__name__)
+                answer = said(Wish.of(request).voice(), "away", 503)
+                answer.headers["Retry-After"] = "60"
+                return answer
+
+        return minded
 
 
 def said(voice: Voice, what: str, status: int = 200, *, again: bool = False, back: str | None = None) -> Response:
@@ -75,5 +99,5 @@ def said(voice: Voice, what: str, status: int = 200, *, again: bool = False, bac
 
 
 def onward(url: str) -> Response:
-    """To another page, which must not see the address of this one."""
-    return RedirectResponse(url, 303, _SECRET)
+    """To another page, which does not see the address of this one: no answer of ours lets it."""
+    return RedirectResponse(url, 303)

@@ -120,8 +120,7 @@ class Shown:
     def _owed(self) -> dict[str, object] | None:
         found, say = self.statement, self.voice.say
         if not found.owed:
-            reason = found.agreement.action_required if found.agreement.ended is None else None
-            return {"rows": [], "advice": say("overdue.new_needed")} if reason else None
+            return self._attention()
         needed = any(charge.status is not ChargeStatus.RETRYING for charge in found.owed)
         rows = [
             {
@@ -131,7 +130,17 @@ class Shown:
             }
             for charge in found.owed
         ]
-        return {"rows": rows, "advice": say("overdue.card_needed" if needed else "overdue.tip")}
+        advice = [say("overdue.card_needed" if needed else "overdue.tip")]
+        return {"heading": say("overdue.heading"), "rows": rows, "advice": advice}
+
+    def _attention(self) -> dict[str, object] | None:
+        """Nothing is owed yet, and the next debit cannot be made with what the customer gave."""
+        agreement, say = self.statement.agreement, self.voice.say
+        if agreement.ended is not None or agreement.action_required is None:
+            return None
+        why = [say("why.token_expired")] if agreement.action_required == "token_expired" else []
+        advice = [*why, say("overdue.new_needed")]
+        return {"heading": say("overdue.attention"), "rows": [], "advice": advice}
 
     def _why_owed(self, charge: Charge) -> Iterator[str]:
         say, declines = self.voice.say, self.statement.declines
@@ -164,6 +173,8 @@ class Shown:
             sentences.insert(0, charge.description)
         if charge.purpose is ChargePurpose.VERIFICATION:
             sentences.insert(0, self.voice.say("history.check"))
+        if charge.carried_to is not None:
+            sentences.append(self.voice.say("history.carried"))
         state = self.voice.say(f"status.{charge.status}")
         return Row(self.voice.money(charge.money), state, _TONES.get(charge.status, ""), sentences)
 

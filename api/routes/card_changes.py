@@ -16,6 +16,7 @@ from api.auth import Caller
 from api.bodies import StrictRoute
 from api.idempotency import Starred
 from api.languages import Wished
+from api.pages import PageRoute
 from api.peers import Visitor
 from api.problems import not_found
 from api.routes.parameters import PAGE, Cursor, Limit
@@ -24,7 +25,7 @@ from api.views import ListView
 from store import reads, views
 
 router = APIRouter(prefix="/v1/agreements", tags=["card changes"], route_class=StrictRoute)
-pages = APIRouter(tags=["customers"])
+pages = APIRouter(tags=["customers"], route_class=PageRoute)
 
 
 class CardChangeBody(BaseModel):

@@ -13,6 +13,7 @@ from api import portal, urls
 from api.bodies import StrictRoute
 from api.idempotency import Starred
 from api.languages import Language, Wished
+from api.pages import PageRoute
 from api.peers import Visitor
 from api.portal import Visit
 from api.services import Inside
@@ -21,7 +22,7 @@ from store.portal_links import Wanted
 _SHORTEST, _USUAL, _LONGEST = 300, 86_400, 30 * 86_400  # seconds
 
 router = APIRouter(prefix="/v1/agreements", tags=["customers"], route_class=StrictRoute)
-pages = APIRouter(prefix="/portal/{token}", tags=["customers"], include_in_schema=False)
+pages = APIRouter(prefix="/portal/{token}", tags=["customers"], include_in_schema=False, route_class=PageRoute)
 
 
 class PortalLinkBody(BaseModel):
