@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from sqlmodel import select
+from temporalio.testing import ActivityEnvironment
 
+from activities.sweep import Sweeps
 from store import releases
 from store.changes import change
 from store.tables import Credential
 from tests.promises.customers import ask, follow, give, has_changed, held, in_use, stored
 from tests.promises.support import START, audited, faults, types, until, workflow_closed
 from tests.support.house import House, Shop, agreement_body
+from worker import reach
 
 FILE = "/v1/customers/cus-7/credentials"
 """What the demo's customer has on file."""
@@ -128,6 +132,21 @@ async def test_a_credential_nobody_uses_is_deleted_at_the_provider_until_it_answ
     await workflow_closed(shop, agreement)
     await again(shop, clock, credential, expect=422)
     assert (await shop.read(agreement))["status"] == "completed"
+
+
+async def test_a_deletion_that_no_workflow_was_told_of_is_found_and_carried_out(shop: Shop) -> None:
+    """The API died right after its commit, and the agreement's workflow had closed long ago."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, terms={"total_cycles": 1})
+    credential = await in_use(shop, agreement)
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    await workflow_closed(shop, agreement)
+    async with change(shop.house.database, agreement) as locked:
+        await releases.delete(locked, await locked.session.get_one(Credential, credential))
+    await ActivityEnvironment().run(Sweeps(shop.house.database, reach(shop.house.temporal), timedelta(0)).sweep)
+    await until(lambda: gone(shop))
+    await workflow_closed(shop, agreement)
+    assert (await stored(shop, credential)).sealed_access_token is None
 
 
 async def test_a_payer_who_cancels_the_token_ends_every_agreement_on_it(shop: Shop) -> None:
