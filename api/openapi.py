@@ -46,7 +46,7 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "required": True,
     "description": "One fresh key per operation, a UUID for example; a repeat with it gets the first answer again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": '^([!#-~][ -~]*|"[ !#-\\[\\]-~]+")$'},
     "example": "3f1d4c2e-9a57-4a0e-8a51-6f0c2d7b9e10",
 }
 _REPLAYED = {
@@ -54,6 +54,17 @@ _REPLAYED = {
         "description": "`true` on the first answer given again.",
         "schema": {"type": "string", "const": "true"},
     }
+}
+_LIMITS = {
+    name: {"description": text, "schema": {"type": "string"}, "example": example}
+    for name, text, example in (
+        (
+            "RateLimit-Policy",
+            "The limit: `q` requests in `w` seconds. Left out where there is none.",
+            '"test";q=500;w=10',
+        ),
+        ("RateLimit", "What is left of it: `r` requests now, one more in `t` seconds.", '"test";r=499;t=1'),
+    )
 }
 _PROBLEM = {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}
 
@@ -99,6 +110,7 @@ def _completed(schema: Json) -> Json:
         operation["operationId"] = operation_id(method, path)
         operation["summary"] = summary(operation["operationId"])
         _describe_key(operation)
+        _describe_limits(operation)
         components["responses"] |= _describe_problems(path, operation)
         _describe_answers(operation, components["schemas"])
         _add_examples(operation)
@@ -119,6 +131,13 @@ def _describe_key(operation: Json) -> None:
             for status, response in operation["responses"].items():
                 if status.startswith("2"):
                     response["headers"] = _REPLAYED
+
+
+def _describe_limits(operation: Json) -> None:
+    if "security" in operation:
+        for status, response in operation["responses"].items():
+            if status.startswith("2"):
+                response["headers"] = response.get("headers", {}) | _LIMITS
 
 
 def _describe_problems(path: str, operation: Json) -> Json:

@@ -22,7 +22,6 @@ _OWN: Mapping[str, tuple[str, ...]] = {
     "cancel_charge": ("state_conflict",),
     "delete_customer_credential": ("invalid_request", "credential_in_use"),
     "rotate_webhook_endpoint_secret": ("state_conflict",),
-    "rotate_webhook_endpoint_secret": ("state_conflict",),
     "create_test_clock": ("test_mode_only",),
     "advance_test_clock": ("test_mode_only", "clock_advancing"),
 }
@@ -43,7 +42,11 @@ _OF_EVERY_KEY = ("unauthorized", "not_acceptable", "rate_limited", "unavailable"
 _HEADERS: Mapping[str, Mapping[str, str]] = {
     "401": {"WWW-Authenticate": "The scheme to use: Bearer."},
     "409": {"Retry-After": "With `idempotency_key_in_use`: after how many seconds to repeat the call."},
-    "429": {"Retry-After": "After how many seconds to repeat the call."},
+    "429": {
+        "Retry-After": "After how many seconds to repeat the call.",
+        "RateLimit-Policy": "The limit: `q` requests in `w` seconds.",
+        "RateLimit": "What is left of it: `r` requests now, one more in `t` seconds.",
+    },
     "503": {"Retry-After": "After how many seconds to repeat the call."},
 }
 
