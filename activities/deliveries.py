@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -48,14 +48,16 @@ class Deliveries:
     @activity.defn(name=DELIVER)
     async def deliver(self, delivery: DeliveryInput) -> str:
         """Sends once and writes down what came back; a failure asks Temporal for the next attempt by the plan."""
+        now = datetime.now(UTC)
         async with self._database.transaction() as session:
-            due = await deliveries.begin(session, delivery.delivery_id, delivery.run, datetime.now(UTC))
-        if isinstance(due, str):
-            return due
+            due = await deliveries.begin(session, delivery.delivery_id, delivery.run, now)
+            if isinstance(due, str):
+                return due
+            secrets = await webhook_endpoints.signing_secrets(session, self._vault, due.endpoint, now)
         if due.delivery.tries == 0:
             await self._give_way(due)
         with self._one_of_few(due.endpoint.id):
-            attempted = await self._post(due)
+            attempted = await self._post(due, secrets)
         return await self._record(due, attempted)
 
     @contextmanager
@@ -82,10 +84,8 @@ class Deliveries:
             await asyncio.sleep(pause)
         raise _again("gives_way", "an earlier event goes first", _LOOK_AGAIN)
 
-    async def _post(self, due: Due) -> Attempted:
+    async def _post(self, due: Due, secrets: Sequence[str]) -> Attempted:
         body, sent_at = message(due.event), datetime.now(UTC)
-        async with self._database.transaction() as session:
-            secrets = await webhook_endpoints.signing_secrets(session, self._vault, due.endpoint, sent_at)
         signatures = (Webhook(secret).sign(due.event.id, sent_at, body) for secret in secrets)
         headers = {
             "content-type": "application/json",

@@ -20,7 +20,7 @@ from agreements.deliveries import DEAD_AFTER
 from store import retention, webhook_endpoints
 from store.changes import change
 from store.retention import Kept
-from store.tables import DeliveryAttempt
+from store.tables import Delivery, DeliveryAttempt
 from tests.promises.webhook_desk import Desk, a_desk
 from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint
 from tests.support.house import House, Shop
@@ -131,7 +131,7 @@ async def test_a_dead_endpoint_is_disabled_before_anything_is_given_up(desk: Des
     assert isinstance(await desk.attempt(first, work), ApplicationError)
     assert (await desk.read_endpoint()).disabled_at is None
     async with desk.house.database.transaction() as session:
-        (await session.get_one(type(await desk.row(first)), first)).attempts = 13
+        (await session.get_one(Delivery, first)).attempts = 13
     await desk.change_endpoint(failing_since=datetime.now(UTC) - DEAD_AFTER)
     assert await desk.attempt(first, work) == "parked"
     endpoint = await desk.read_endpoint()
@@ -181,6 +181,23 @@ async def test_only_the_latest_run_of_a_delivery_sends(desk: Desk) -> None:
     assert await desk.attempt(delivery, run=1) == "superseded"
     assert len(desk.receiver.calls) == 1
     assert await desk.attempt(delivery, run=2) == "delivered"
+
+
+async def test_a_slow_receiver_takes_only_some_of_a_worker_s_places(desk: Desk) -> None:
+    waiting = await desk.write(*["agreement.amended"] * 21)
+    async with desk.house.database.transaction() as session:
+        for delivery in waiting:
+            (await session.get_one(Delivery, delivery)).attempts = 1  # nobody gives way any more
+    desk.receiver.hold.clear()
+    work = desk.deliveries()
+    trying = [asyncio.create_task(desk.attempt(delivery, work)) for delivery in waiting[:20]]
+    await desk.receiver.until(calls=20)
+    result = await desk.attempt(waiting[20], work)
+    assert isinstance(result, ApplicationError)
+    assert (result.type, (await desk.row(waiting[20])).attempts) == ("busy", 1), "which counts as no attempt"
+    desk.receiver.hold.set()
+    assert set(await asyncio.gather(*trying)) == {"delivered"}
+    assert await desk.attempt(waiting[20], work) == "delivered"
 
 
 async def test_the_log_forgets_in_time(desk: Desk) -> None:
