@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox bench cli
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev test test-browser soak laws lint
+.PHONY: demo dev test test-browser soak laws lint bench
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -34,6 +34,10 @@ soak: $(VENV)/.synced
 # The laws of the schedule in every time zone, a line each; `make laws ZONES=Europe/` for some of them.
 laws: $(VENV)/.synced
 	AUTODEBIT_LAWS_ZONES=$(ZONES) $(BIN)/pytest -v --no-header tests/agreements/laws_in_every_zone.py
+
+# The front door with 100 000 agreements behind it, beside a bare one in the same run.
+bench: $(VENV)/.synced
+	$(BIN)/autodebit bench api --to bench-results/api.json
 
 lint: $(VENV)/.synced
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""`autodebit bench`: the engine simulated and audited, and its retry policies compared."""
+"""`autodebit bench`: the engine simulated and audited, its retry policies compared, its front door measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="bench", help="Simulate the engine, and compare retry policies.", no_args_is_help=True)
+app = typer.Typer(
+    name="bench", help="Simulate the engine, compare retry policies, measure the front door.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -48,6 +50,21 @@ def simulate(
     else:
         Console().print(audit(outcome))
     raise typer.Exit(0 if outcome.sound else 1)
+
+
+@app.command()
+def api(
+    agreements: Annotated[int, typer.Option(min=1, help="How many stand in the database.")] = 100_000,
+    requests: Annotated[int, typer.Option(min=100, help="Of each kind, on each side.")] = 1_000,
+    at_once: Annotated[int, typer.Option(min=1, help="How many at the same time.")] = 4,
+    to: Annotated[Path | None, typer.Option(help="Write the result there as well, as JSON.")] = None,
+) -> None:
+    """Measure creating and reading agreements beside bare FastAPI and `start_workflow`, in the same run."""
+    import asyncio
+
+    from cli.bench_api import measure
+
+    asyncio.run(measure(agreements, requests, at_once, to))
 
 
 @app.command()
