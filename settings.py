@@ -92,6 +92,11 @@ class Settings(BaseSettings):
     sweep_interval: Duration = Field(
         default=timedelta(seconds=30), description="How often work left behind by a crash is looked for."
     )
+    credential_check_interval: Duration = Field(
+        default=timedelta(days=1),
+        gt=timedelta(0),
+        description="How often providers that can be asked are asked for every card in use; found gone twice: revoked.",
+    )
 
     def notification_url(self, gateway: str, account: str) -> str:
         """Where a provider is to report what happens on a merchant's account. It signs this path, so there is one."""

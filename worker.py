@@ -22,10 +22,12 @@ from activities.authorizations import Authorizations
 from activities.charges import Charges
 from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
 from activities.credentials import Credentials
+from activities.declarations import Declarations
 from activities.deliveries import Deliveries
 from activities.endings import Endings
 from activities.liveness import Heartbeats
 from activities.news import ProviderNews
+from activities.on_file import CredentialChecks
 from activities.orders import Orders
 from activities.reminders import Reminders
 from activities.reversals import Reversals
@@ -38,7 +40,7 @@ from api import replay
 from api.limits import Limits
 from api.services import Patience, Services
 from gateways import http
-from gateways.connectors import connectors
+from gateways.connectors import connectors, lists
 from gateways.port import Gateway
 from settings import Settings
 from store.database import Database
@@ -46,12 +48,23 @@ from store.retention import Kept
 from store.vault import Vault
 from workflows import client as workflows
 from workflows.agreement import AgreementWorkflow
+from workflows.credential_checks import CredentialChecksWorkflow
+from workflows.declaration import DeclarationWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
 _FINISH_WITHIN = timedelta(seconds=30)
 """Longer than the longest provider call, so that a stop finishes what is in flight."""
+
+_WORKFLOWS = (
+    AgreementWorkflow,
+    RefundWorkflow,
+    DeclarationWorkflow,
+    TestClockWorkflow,
+    SweeperWorkflow,
+    CredentialChecksWorkflow,
+)
 
 log = structlog.get_logger()
 
@@ -79,14 +92,16 @@ def workers(parts: Parts) -> list[Worker]:
         parts.http,
         partial(workflows.tick, parts.temporal),
         partial(workflows.tick_refund, parts.temporal),
+        partial(workflows.tick_declaration, parts.temporal),
         partial(workflows.look, parts.temporal),
     )
     bench = Workbench(parts.settings, parts.database, parts.vault, parts.gateways, start_deliveries)
+    checks = CredentialChecks(bench, lists(parts.http), partial(workflows.look, parts.temporal))
     return [
         Worker(
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
-            workflows=[AgreementWorkflow, RefundWorkflow, TestClockWorkflow, SweeperWorkflow],
+            workflows=_WORKFLOWS,
             activities=[clocks.advance_clock, _sweeps(parts).sweep, Orders(bench).obey],
             interceptors=[Heartbeats()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
@@ -102,7 +117,7 @@ def workers(parts: Parts) -> list[Worker]:
             Worker(
                 parts.temporal,
                 task_queue=gateway_queue(name),
-                activities=_steps(bench),
+                activities=[*_steps(bench), checks.check_credentials],
                 max_concurrent_activities=parts.settings.charge_concurrency,
                 interceptors=[Heartbeats()],
                 graceful_shutdown_timeout=_FINISH_WITHIN,
@@ -150,6 +165,7 @@ def reach(temporal: Client) -> Reach:
         advance_clock=partial(workflows.advance_clock, temporal),
         start_refund=partial(workflows.start_refund, temporal),
         tell_refund_news=partial(workflows.tell_refund_news, temporal),
+        start_declaration=partial(workflows.start_declaration, temporal),
     )
 
 
@@ -169,6 +185,7 @@ def _steps(bench: Workbench) -> list[Callable[..., Any]]:
         credentials.release,
         reversals.reverse,
         reversals.refund,
+        Declarations(bench).declare,
         Endings(bench).expire,
         reminders.remind_of_card_change,
         reminders.warn_of_expiry,
@@ -202,6 +219,7 @@ async def main() -> None:
         for worker in workers(parts):
             await stack.enter_async_context(worker)
         await workflows.start_sweeper(temporal, settings.sweep_interval)
+        await workflows.start_credential_checks(temporal, settings.credential_check_interval, sorted(lists(client)))
         if settings.worker_health_port is not None:
             server = await asyncio.start_server(_healthy, "127.0.0.1", settings.worker_health_port)
             await stack.enter_async_context(server)

@@ -22,6 +22,7 @@ REFUND_NEWS = "settle_refund_news"
 DECLARE = "declare"
 ADVANCE_CLOCK = "advance_clock"
 SWEEP = "sweep"
+CHECK_CREDENTIALS = "check_credentials"
 DELIVER = "deliver"
 
 STEPS: dict[StepKind, str] = {
@@ -120,6 +121,12 @@ class DeliveryInput(_Frozen):
 
     delivery_id: str
     run: int = 1
+
+
+class CheckInput(_Frozen):
+    """A gateway to be asked for every credential in use."""
+
+    gateway: str
 
 
 class ClockInput(_Frozen):

@@ -6,10 +6,17 @@ import httpx
 
 from gateways.antom import connector as antom
 from gateways.ottu import connector as ottu
+from gateways.ottu import on_file as ottu_cards
 from gateways.pivot import connector as pivot
-from gateways.port import Gateway
+from gateways.pivot import on_file as pivot_methods
+from gateways.port import Gateway, Lists
 
 
 def connectors(client: httpx.AsyncClient) -> dict[str, Gateway]:
     """One connector per gateway; all of them share the client."""
     return {made.name: made for made in (antom.gateway(client), ottu.gateway(client), pivot.gateway(client))}
+
+
+def lists(client: httpx.AsyncClient) -> dict[str, Lists]:
+    """The gateways that can be asked what a customer has on file; Antom cannot, and tells by itself."""
+    return {"ottu": ottu_cards.cards(client), "pivot": pivot_methods.methods(client)}

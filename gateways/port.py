@@ -348,3 +348,29 @@ class TakesCards(Protocol):
         there is nothing more for them to do; DECLINED: the card could not be read or used, another may be given.
         A repeat with the same text is answered like the first.
         """
+
+
+class OnFile(StrEnum):
+    """What a provider says of a credential it was asked for."""
+
+    HELD = "held"
+    GONE = "gone"
+    """It has an answer for this customer, and the credential is not in it, or is put out of use there."""
+    UNKNOWN = "unknown"
+    """Anything else, refusals included: nothing may follow from it."""
+
+
+@dataclass(frozen=True)
+class SavedCredential:
+    """A credential as the provider knows it: the merchant's id of the customer, and `Token.reference`."""
+
+    token: str = field(repr=False)
+    customer_id: str
+    reference: str | None = None
+
+
+class Lists(Protocol):
+    """A provider that can be asked which credentials a customer has on file there."""
+
+    async def holds(self, account: Account, credential: SavedCredential, call: Call) -> OnFile:
+        """Whether the credential is still among them. One call that changes nothing."""

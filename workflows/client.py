@@ -28,11 +28,13 @@ from agreements.standing import Standing
 from agreements.status import AGREEMENT_ENDS
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
+from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
 from workflows.messages import (
     AgreementStart,
     Command,
     CommandResult,
+    CredentialChecksStart,
     DeclarationStart,
     RefundStart,
     agreement_workflow_id,
@@ -228,6 +230,17 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
         SweeperWorkflow.run,
         interval,
         id="sweeper",
+        task_queue=AGREEMENTS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+
+
+async def start_credential_checks(client: Client, interval: timedelta, gateways: Sequence[str]) -> None:
+    """Starts the one workflow that asks providers for the credentials in use."""
+    await client.start_workflow(
+        CredentialChecksWorkflow.run,
+        CredentialChecksStart(interval=interval, gateways=list(gateways)),
+        id="credential-checks",
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
@@ -74,3 +74,10 @@ class DeclarationStart(BaseModel):
     """What the workflow of a declaration at customs starts from."""
 
     declaration: DeclarationStanding
+
+
+class CredentialChecksStart(BaseModel):
+    """Which gateways are asked, and how often."""
+
+    interval: timedelta
+    gateways: list[str]

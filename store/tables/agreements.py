@@ -178,6 +178,8 @@ class Credential(SQLModel, table=True):
     """active; replaced while it is still to be released; released, kept (in use elsewhere) or release_failed; revoked
     by the payer; superseded by another row of the same token.
     """
+    missing_since: datetime | None = optional_instant()
+    """When the provider was first found not to have it any more, in real time; empty once it has it again."""
     issued_at: datetime = instant()
     token_expires_at: datetime | None = optional_instant()
     refresh_expires_at: datetime | None = optional_instant()

@@ -31,6 +31,7 @@ def upgrade() -> None:
     # Reminders of card changes, and of credentials that are about to expire.
     op.add_column("card_changes", sa.Column("reminders", sa.Integer(), server_default=sa.text("0"), nullable=False))
     op.add_column("agreements", sa.Column("warned_of", sa.Text(), nullable=True))
+    op.add_column("credentials", sa.Column("missing_since", sa.DateTime(timezone=True), nullable=True))
     # The customer's own page.
     op.create_table(
         "portal_links",
