@@ -122,7 +122,7 @@ class Year:
     async def _advance(self, clock: str, to: str) -> None:
         await self._backend.call("POST", f"/v1/test-clocks/{clock}/advance", {"to": to})
         while (await self._backend.call("GET", f"/v1/test-clocks/{clock}"))["status"] != "ready":
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
 
     async def _until(self, story: Story, holds: Callable[[Json], bool], what: str) -> None:
         path = f"/v1/agreements/{self._agreements[story]}"

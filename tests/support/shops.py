@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.house import House
 
 _ADVANCED_WITHIN = 60.0
+_FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.25
 _names = itertools.count(1)
 
 _BODIES: dict[str, dict[str, Any]] = {
@@ -83,9 +84,11 @@ class Shop:
 
     async def ready(self, clock: str) -> dict[str, Any]:
         """The clock once it stands still."""
+        pause = _FIRST_LOOK
         async with asyncio.timeout(_ADVANCED_WITHIN):
             while (read := await self.call("GET", f"/v1/test-clocks/{clock}"))["status"] != "ready":
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(pause)
+                pause = min(1.3 * pause, _SLOWEST_LOOK)
         return read
 
     def body(self, clock: str | None, **changes: Any) -> dict[str, Any]:
