@@ -187,14 +187,13 @@ async def _statement(session: AsyncSession, agreement: Agreement) -> statements.
 
 
 async def _card_change(change: Change, inside: Services, link: PortalLink) -> CardChange:
-    """The one asked for on this page before, as long as it is open: its page may have been used meanwhile."""
+    """The one that is open, whoever asked for it: its own link, which the customer may have, goes on working."""
     found = await open_links.of(change.session, change.agreement.id)
-    if found is not None and found.portal_link_id == link.id:
-        return found
-    links = Links(inside.vault, inside.settings.public_url)
-    made = await card_requests.request(change, links, Initiator.CUSTOMER, None)
-    made.portal_link_id = link.id
-    return made
+    if found is None:
+        links = Links(inside.vault, inside.settings.public_url)
+        found = await card_requests.request(change, links, Initiator.CUSTOMER, None)
+    found.portal_link_id = link.id
+    return found
 
 
 async def _hopes(session: AsyncSession, card_change: CardChange) -> set[str]:

@@ -119,7 +119,7 @@ class CardChange(SQLModel, table=True):
     url: str = Field(repr=False)
     return_url: str | None = None
     portal_link_id: str | None = None
-    """The customer's page from which it was asked for, and to which they go back."""
+    """The customer's page from which they last followed it, and to which they go back."""
     reason: str | None = None
     charge_id: str | None = None
     """The charge that waits for it."""

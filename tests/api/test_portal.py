@@ -12,7 +12,7 @@ from temporalio.client import Client
 from api.app import create_app
 from settings import Settings
 from store.database import Database
-from store.tables import Agreement, CardChange, PortalLink
+from store.tables import CardChange, PortalLink
 from store.tables import TestClock as Clock
 from store.vault import Vault
 from tests.api.conftest import QUICK, Shop, assert_problem
@@ -138,24 +138,29 @@ async def test_cancelling_is_asked_for_and_then_final_however_often_it_is_presse
 
 
 async def test_the_customers_wish_for_another_card_is_one_wish(shop: Shop, database: Database, vault: Vault) -> None:
-    """Pressed twice it is the same change; it takes the place of a link made elsewhere, and leads back here."""
+    """Pressed twice it is the same change, and leads back here."""
     agreement = await running(database, vault, shop)
-    older = (await shop.post(f"/v1/agreements/{agreement}/card-changes", {"initiator": "merchant"})).json()
     path = await link(shop, agreement)
     pressed = [await shop.http.post(f"{path}/card-change?lang=ar") for _ in range(2)]
     assert [answer.status_code for answer in pressed] == [503, 503], "nobody answers for the provider here"
     assert f'href="{path}?lang=ar"' in pressed[0].text
-    listed = (await shop.get(f"/v1/agreements/{agreement}/card-changes")).json()["data"]
-    newest, replaced = listed
-    assert (newest["initiator"], newest["status"], newest["return_url"]) == ("customer", "opened", None)
-    assert (replaced["id"], replaced["status"]) == (older["id"], "expired")
+    [asked] = (await shop.get(f"/v1/agreements/{agreement}/card-changes")).json()["data"]
+    assert (asked["initiator"], asked["status"], asked["return_url"]) == ("customer", "opened", None)
     async with database.transaction() as session:
-        row = await session.get_one(CardChange, newest["id"])
+        row = await session.get_one(CardChange, asked["id"])
         of = await session.get_one(PortalLink, row.portal_link_id)
         assert of.language == "ar", "the language last chosen is the one the customer comes back to"
-        assert (await session.get_one(Agreement, agreement)).ended is None
     back = await shop.http.get(f"{path}?back=1")
     assert "لم يتغيّر شيء حتى الآن" in back.text
+
+
+async def test_a_link_that_was_sent_before_goes_on_working(shop: Shop, database: Database, vault: Vault) -> None:
+    agreement = await running(database, vault, shop)
+    sent = (await shop.post(f"/v1/agreements/{agreement}/card-changes", {"initiator": "merchant"})).json()
+    await shop.http.post(f"{await link(shop, agreement)}/card-change")
+    [asked] = (await shop.get(f"/v1/agreements/{agreement}/card-changes")).json()["data"]
+    assert (asked["id"], asked["status"]) == (sent["id"], "opened")
+    assert (await shop.http.get(sent["url"].removeprefix(HERE))).status_code == 200
 
 
 async def test_an_outage_is_told_as_a_page(shop: Shop, settings: Settings, vault: Vault, temporal: Client) -> None:
