@@ -154,6 +154,7 @@ class Authorizations:
             authorization = await change.session.get_one(Authorization, authorization.id)
             if payment is not None:
                 payment = await change.session.get_one(Attempt, payment.id)
+                await card_entry.over(self._bench, change, authorization)
                 await self._paid(change, authorization, payment, answer)
             elif authorization.status == "granted" and not change.agreement.ended:
                 await self._exchanged(change, authorization, answer)

@@ -26,7 +26,7 @@ async def confirm(bench: Workbench, step: StepInput, authorization_id: str) -> S
         journalled = await change.session.get_one(Notification, authorization.code_notification_id)
         card = journal.unseal(bench.vault, journalled.sealed_message).body.decode()
         gateway, account = bench.gateway(change), await bench.account(change)
-        call = bench.call(change.agreement, change.now)
+        call = bench.call(change.agreement, change.now, customer_waits=True)
     if not isinstance(gateway, TakesCards):
         raise TypeError(f"{change.agreement.gateway} takes no cards on our page")
     answer = await gateway.confirm(account, (payment and payment.payment_id) or "", card, call)
@@ -36,6 +36,14 @@ async def confirm(bench: Workbench, step: StepInput, authorization_id: str) -> S
         if waits(authorization) and authorization.code_notification_id == journalled.id:
             _record(bench, change, authorization, journalled, answer)
     return change.standing
+
+
+async def over(bench: Workbench, change: Change, authorization: Authorization) -> None:
+    """The page is asked about or closed: no card is waited for any more, and one that waits is forgotten."""
+    if authorization.card_key is not None and authorization.code_notification_id is not None:
+        forget(bench, await change.session.get_one(Notification, authorization.code_notification_id))
+        authorization.code_notification_id = None
+    authorization.card_key = None
 
 
 def _record(

@@ -33,6 +33,8 @@ class Seen(StrEnum):
     """On the merchant's own page, as the merchant says."""
     CARD_CHANGE_LINK = "card_change_link"
     PORTAL = "portal"
+    CARD_PAGE = "card_page"
+    """Typing a card on the engine's page."""
     RETURN = "return"
     """Coming back from the provider's page."""
 

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import Response
 from temporalio.exceptions import TemporalError
 
+from agreements.consents import Seen
 from agreements.status import ChargePurpose
 from agreements.terms import Terms
 from api import inbox, pages
@@ -25,7 +26,7 @@ from api.peers import Peer
 from api.services import Services
 from gateways.notifications import card_entered
 from gateways.port import BadNotification
-from store import clocks, first_payments, statements
+from store import clocks, consents, first_payments, statements
 from store.tables import Agreement, Authorization, Charge, GatewayAccount, Notification
 
 _SCRIPT = (Path(__file__).parent / "templates" / "card_entry.js").read_text()
@@ -55,6 +56,8 @@ async def take(inside: Services, state: str, body: bytes, wish: Wish, visitor: P
         now = await clocks.now_for(session, agreement.test_clock_id)
         if not _waits(page, now):
             return await _shown(session, inside, page, state, wish, visitor)
+        language = wish.voice(agreement.customer.get("region")).language
+        await consents.seen(session, inside.vault, page.id, visitor.seen(Seen.CARD_PAGE, language))
     try:
         news = card_entered(state, posted)
     except BadNotification:

@@ -95,6 +95,8 @@ async def test_a_customer_pays_and_agrees_on_our_page(house: House) -> None:
     assert session["status"] == "succeeded"
     await audited(shop, agreement)
     assert (await shop.read(agreement))["credential"]["last4"] == NUMBER[-4:]
+    [consent] = (await shop.call("GET", f"/v1/agreements/{agreement}/consents"))["data"]
+    assert [seen["where"] for seen in consent["sightings"]] == ["card_page", "return"]
     [kept] = await journalled(house, shop)
     assert kept.status == "settled"
     assert journal.unseal(house.vault, kept.sealed_message).body == b""
@@ -150,6 +152,25 @@ async def test_a_lost_answer_has_the_same_card_handed_in_again(house: House) -> 
     assert [row["status"] for row in await shop.ledger(made["id"]) if row["kind"] == "debit"] == ["succeeded"]
     [kept] = await journalled(house, shop)
     assert journal.unseal(house.vault, kept.sealed_message).body == b""
+
+
+async def test_a_card_that_waits_is_forgotten_when_the_merchant_revokes(house: House) -> None:
+    """The provider has not had it yet, and does not get it any more."""
+    shop = await our_page(house)
+    made = await opened(shop)
+    url, faults_url = made["authorization"]["url"], f"{shop.sandbox_url}/_sandbox/faults"
+    posted = encrypt(await key_of(shop, url), plain())
+    assert (await house.outside.post(faults_url, json={"http_500": 1})).is_success
+    try:
+        assert (await house.outside.post(url, data={"encrypted_card": posted})).status_code == 503
+        await shop.call("POST", f"/v1/agreements/{made['id']}/revoke", {"initiator": "merchant"})
+    finally:
+        assert (await house.outside.post(faults_url, json={})).is_success
+    await shop.advance(made["test_clock"], "2027-01-31T00:10:00Z")
+    assert [row for row in await shop.ledger(made["id"]) if row["kind"] == "debit"] == []
+    [kept] = await journalled(house, shop)
+    assert journal.unseal(house.vault, kept.sealed_message).body == b""
+    assert (await house.outside.get(url)).status_code == 410
 
 
 async def test_a_payment_the_bank_refuses_fails_the_agreement(house: House) -> None:
