@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from agreements import collection, retries, rulebook, schedule
+from agreements import collection, credentials, retries, rulebook, schedule
 from agreements.attempts import ChargeAnswer, Finding
 from agreements.collection import Aftermath
 from agreements.declines import Decline, DeclineCategory
@@ -113,6 +113,9 @@ async def _declined(change: Change, charge: Charge, attempt: Attempt, links: Lin
         spent=await budgets.read(change, credential, attempt.money, book),
         region=change.agreement.customer.get("region"),
     )
+    on = schedule.today(change.terms.timezone, change.now)
+    told = book.network_rule(credential.network, decline.network_code, decline.network_advice, on)
+    credential.marks = credentials.learned(credential.marks, (rule.mark for rule in told))
     decision = retries.decide(case, policy, book, change.now)
     refused_token = case.refreshable and decline.category is DeclineCategory.INVALID_CREDENTIAL
     if refused_token and decision.action in (Action.RETRY, Action.GIVE_UP):
