@@ -5,7 +5,7 @@ speaks against it.
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
@@ -96,6 +96,11 @@ def warnings(
     """
     known = [CredentialWarning(code=mark, detail=_MARKS.get(mark, mark)) for mark in marks]
     return (*known, *_too_short(expiry, terms, now)) if expiry else tuple(known)
+
+
+def learned(marks: Sequence[str], told: Iterable[str | None]) -> list[str]:
+    """The marks of a card with those a decline of it told, in the order they became known."""
+    return list(dict.fromkeys([*marks, *(mark for mark in told if mark is not None)]))
 
 
 def _too_short(expiry: date, terms: Terms | None, now: datetime) -> Iterator[CredentialWarning]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agreements.credentials import last_day, refresh_at, refuse_reuse, usable, warnings
+from agreements.credentials import last_day, learned, refresh_at, refuse_reuse, usable, warnings
 from agreements.terms import Terms
 from tests.agreements.strategies import instants
 
@@ -128,6 +128,11 @@ def test_what_the_scheme_said_of_a_card_is_passed_on() -> None:
     found = warnings(["prepaid", "single_use", "corporate"], None, monthly(), ISSUED)
     assert [warning.code for warning in found] == ["prepaid", "single_use", "corporate"]
     assert all(warning.detail for warning in found)
+
+
+def test_what_a_decline_tells_of_a_card_is_kept_once_and_in_order() -> None:
+    assert learned(["prepaid"], [None, "single_use", "prepaid", None]) == ["prepaid", "single_use"]
+    assert learned([], [None]) == []
 
 
 @dataclass
