@@ -6,9 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlmodel import col, select
 
+from agreements.consents import How, Seen
+from store import consents
 from store.database import Database
-from tests.api.conftest import Shop, assert_problem, body, rows
+from store.tables import Consent
+from store.vault import Vault
+from tests.api.conftest import Shop, activate, assert_problem, body, rows
 
 SOON = (datetime.now(UTC) + timedelta(days=1)).isoformat()
 
@@ -46,3 +51,19 @@ async def test_each_part_of_the_evidence_may_be_left_out(shop: Shop, consent: di
 async def test_nobody_reads_the_consents_of_anothers_customers(shop: Shop, live_shop: Shop) -> None:
     made = await shop.create()
     assert_problem(await live_shop.get(f"/v1/agreements/{made['id']}/consents"), 404, "not_found")
+
+
+async def test_a_customer_who_changes_the_card_on_their_own_page_is_seen_there(
+    shop: Shop, database: Database, vault: Vault
+) -> None:
+    agreement = (await shop.create())["id"]
+    await activate(database, vault, agreement, token="at_1")
+    link = (await shop.post(f"/v1/agreements/{agreement}/portal-links", {"locale": "en"})).json()["url"]
+    await shop.http.post(f"{link}/card-change", headers={"User-Agent": "Phone 9"})
+    async with database.transaction() as session:
+        query = select(Consent).where(Consent.agreement_id == agreement, col(Consent.card_change_id).is_not(None))
+        consent = (await session.exec(query)).one()
+    assert (consent.how, consent.given_at) == (How.PORTAL, None)
+    [seen] = consents.evidence(vault, consent).sightings
+    assert (seen.where, seen.user_agent, seen.locale, seen.ip) == (Seen.PORTAL, "Phone 9", "en", "127.0.0.1")
+    assert "Phone 9" not in repr(consent)
