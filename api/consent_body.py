@@ -29,7 +29,7 @@ def _text(value: Any) -> Any:
 class ConsentBody(BaseModel):
     """What the customer was shown on the merchant's own page, and what that page saw of them: kept sealed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     locale: Annotated[str, Field(max_length=35, pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] | None = None
     """The page's language by BCP 47, such as `en-PH`."""
