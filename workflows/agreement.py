@@ -33,6 +33,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.orders import Order, read_order
 
 _COMMANDS_REMEMBERED = 64
+_OURS = "the engine's own"
 
 # One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
 _CALL = timedelta(seconds=30)
@@ -170,26 +171,26 @@ class AgreementWorkflow:
         """The agreement was revoked; the row says so already, and no debit can start."""
         return self._take_up(command_id, standing)
 
-    @workflow.signal
+    @workflow.signal(description=_OURS)
     def look(self, standing: Standing) -> None:
         """A change was committed while no worker could answer an update."""
         self._adopt(standing)
 
-    @workflow.signal
+    @workflow.signal(description=_OURS)
     def provider_news(self, notification_id: str) -> None:
         """The provider, or the customer coming back from its page, said something; it is in the journal."""
         if notification_id not in self._news:
             self._news.append(notification_id)
             self._revision += 1
 
-    @workflow.signal
+    @workflow.signal(description=_OURS)
     def tick(self, now: datetime) -> None:
         """The agreement's test clock has moved."""
         if now > self._clock:
             self._clock = now
             self._revision += 1
 
-    @workflow.signal(dynamic=True)
+    @workflow.signal(dynamic=True, description="revoke, request_card_change: for operators; any other is ignored")
     def order(self, name: str, payloads: Sequence[RawValue]) -> None:
         """`revoke` and `request_card_change` from an operator; nothing that is sent here may break the workflow.
 

@@ -18,6 +18,7 @@ _PLAIN = {
     "agreement.revoked": ("magenta", "revoked by the customer: no debit can start any more"),
     "agreement.completed": ("green", "every cycle is paid, the agreement is complete"),
     "credential.refreshed": ("cyan", "payment token refreshed ahead of its expiry"),
+    "credential.expiring": ("yellow", "what is charged runs out soon: only the customer can renew it"),
 }
 
 
