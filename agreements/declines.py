@@ -36,7 +36,7 @@ class Decline(BaseModel):
     advice code (Mastercard's 01-43), where the provider passes them on.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     category: DeclineCategory
     code: str

@@ -27,7 +27,7 @@ _SLACK = timedelta(days=1)
 class Wish(BaseModel):
     """What a merchant wants beyond the schemes' duties: an event so many days ahead, maybe no debit without proof."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     days_before: Annotated[StrictInt, Field(ge=1, le=60)]
     required: StrictBool = False

@@ -54,7 +54,7 @@ class ChosenMethod(PaymentMethod):
 class AgreementBody(BaseModel):
     """An agreement to be made: who pays, how much, how often, through which provider."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     reference: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE)]
     """The merchant's own name for it, unique per merchant and mode."""

@@ -80,7 +80,7 @@ class PlannedCycle(BaseModel):
     `calendar` says by which holidays the date was rolled, with the version of the data; null where none acted.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     cycle: int
     date: date

@@ -50,7 +50,7 @@ def _described(*alternatives: str) -> Callable[[dict[str, Any]], None]:
 class _OneOf(BaseModel):
     """A body with exactly one of several members; null is none of them."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     def _given(self, *names: str) -> None:
         given = [name for name in names if name in self.model_fields_set]
@@ -104,7 +104,7 @@ class TermsChange(Terms):
 class AmendBody(BaseModel):
     """What is to change; what is left out stays as it is."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_described())
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_extra=_described())
 
     terms: TermsChange = TermsChange()
     retry_policy: Policy = "standard"

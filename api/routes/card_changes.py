@@ -31,7 +31,7 @@ pages = APIRouter(tags=["customers"], route_class=PageRoute)
 class CardChangeBody(BaseModel):
     """Who wants another card or wallet, and where the customer goes afterwards."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     initiator: Literal[Initiator.CUSTOMER, Initiator.MERCHANT]
     return_url: Annotated[str, Field(min_length=1, max_length=urls.LONGEST)] | None = None

@@ -30,7 +30,7 @@ _PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 class BuyerBody(BaseModel):
     """Who bought, where customs check the identity. Kept sealed, and only until the provider has it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     certificate_number: Annotated[str, Field(min_length=1, max_length=64, pattern=_PRINTABLE, repr=False)]
     """Of the national identity card."""
@@ -40,7 +40,7 @@ class BuyerBody(BaseModel):
 class DeclarationBody(BaseModel):
     """What to declare, where, and as whose goods."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     amount: Money | None = None
     """By default all that is left of the payment."""

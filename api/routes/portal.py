@@ -28,7 +28,7 @@ pages = APIRouter(prefix="/portal/{token}", tags=["customers"], include_in_schem
 class PortalLinkBody(BaseModel):
     """How long the link works, in which language the page opens, and where it leads back to."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     return_url: Annotated[str, Field(min_length=1, max_length=urls.LONGEST)] | None = None
     """Shown on the page as the way back to the shop; without it there is none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ def test_every_body_and_every_answer_has_examples_and_they_are_sound(description
             for kind, content in response.get("content", {}).items():
                 if "json" in kind:
                     _examples_hold(description, content, f"{status} of {name} (api/description/examples.py)")
+
+
+def test_what_the_code_says_of_a_field_is_told(description: Description) -> None:
+    """Models of what is asked and answered have `use_attribute_docstrings`."""
+    schemas = description.schema["components"]["schemas"]
+    for path in (*(ROOT / "api").rglob("*.py"), *(ROOT / "agreements").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            # What is decorated is a dataclass, which may share a model's name.
+            if isinstance(node, ast.ClassDef) and node.name in schemas and not node.decorator_list:
+                told = schemas[node.name].get("properties", {})
+                untold = [field for field in _documented_fields(node) if not told.get(field, {}).get("description")]
+                assert not untold, f"{path.name}: {node.name}"
 
 
 def test_every_refusal_is_described(description: Description) -> None:
@@ -223,6 +236,13 @@ def _examples_hold(description: Description, content: dict[str, Any], where: str
     assert content.get("examples"), f"no example for {where}"
     for example in content["examples"].values():
         assert description.flaws(content["schema"], example["value"]) == [], where
+
+
+def _documented_fields(node: ast.ClassDef) -> Iterator[str]:
+    for field, following in pairwise(node.body):
+        says = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and says:
+            yield field.target.id
 
 
 def _references(value: Any) -> Iterator[str]:
