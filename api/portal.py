@@ -98,7 +98,8 @@ async def show(inside: Services, visit: Visit, *, came_back: bool) -> Response:
         values = shown.values() | visit.places(inside, link) | {"notice": None}
         changed = await statements.changed_from(session, link.id) if came_back else None
         if changed is not None:
-            values["notice"] = shown.notice(changed, await _hopes(session, changed))
+            moving = not await statements.at_rest(session, agreement, shown.statement.now)
+            values["notice"] = shown.notice(changed, await _hopes(session, changed), moving=moving)
     return pages.page("portal.html", shown.voice, values, leads_away=True)
 
 

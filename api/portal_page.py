@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -42,7 +42,7 @@ class Notice:
     """What has just happened. `unsettled`: it is worth looking again."""
 
     title: str
-    sentences: list[str]
+    sentences: Sequence[str]
     tone: str = "wait"
     unsettled: bool = False
 
@@ -78,10 +78,11 @@ class Shown:
             "older": found.older,
         }
 
-    def notice(self, card_change: CardChange, hopes: Collection[str]) -> Notice | None:
+    def notice(self, card_change: CardChange, hopes: Collection[str], *, moving: bool) -> Notice | None:
         """What became of a card change, for somebody who comes back from the provider's page.
 
-        `hopes` are the states of that provider's pages which may still bring another card.
+        `hopes` are the states of that provider's pages which may still bring another card; `moving`: something is
+        being collected at this moment.
         """
         say = self.voice.say
         if card_change.status is CardChangeStatus.COMPLETED and self.statement.credential:
@@ -89,7 +90,8 @@ class Shown:
             since = card_change.opened_at or card_change.created_at
             paid = [charge for charge in self.statement.charges if charge.paid_at and charge.paid_at >= since]
             collected = [say("notice.collected", amount=self.voice.money(charge.money)) for charge in reversed(paid)]
-            return Notice(say("notice.changed"), [say("notice.changed_text", credential=name), *collected], "good")
+            sentences = [say("notice.changed_text", credential=name), *collected]
+            return Notice(say("notice.changed"), sentences, "good", unsettled=moving)
         if card_change.status is CardChangeStatus.FAILED:
             return Notice(say("notice.failed"), [say("notice.failed_text")], "bad")
         if card_change.status is CardChangeStatus.OPENED:

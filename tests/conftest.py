@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page
 
-from tests.support.browser import PHONE, chromium
+from tests.support.browser import chromium, opened
 from tests.support.clock import WorkflowClock, workflow_clock
 from tests.support.house import House, Shop
 from tests.support.house import house as a_house
@@ -43,6 +43,6 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def page(browser: Browser) -> AsyncIterator[Page]:
     """A phone's browser, which speaks English."""
-    opened = await browser.new_page(viewport=PHONE, locale="en-US")
-    yield opened
-    await opened.close()
+    visit = await opened(browser, "en-US")
+    yield visit
+    await visit.close()

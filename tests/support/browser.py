@@ -7,9 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
 
-PHONE: ViewportSize = {"width": 390, "height": 780}
+# The cores may be busy with everything else.
+_PATIENCE = 60_000  # ms
+expect.set_options(timeout=_PATIENCE)
+
+_PHONE: ViewportSize = {"width": 390, "height": 780}
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -25,6 +29,13 @@ async def chromium() -> AsyncIterator[Browser]:
         started = await playwright.chromium.launch(executable_path=program, args=arguments)
         yield started
         await started.close()
+
+
+async def opened(browser: Browser, locale: str) -> Page:
+    """A page on a phone whose owner speaks this language."""
+    page = await browser.new_page(viewport=_PHONE, locale=locale)
+    page.set_default_timeout(_PATIENCE)
+    return page
 
 
 async def fits(page: Page) -> bool:
