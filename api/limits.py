@@ -85,12 +85,12 @@ class Quota:
 class Limits:
     """The limits of one API process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], int] = time.monotonic_ns) -> None:
         self._keys = {
-            True: Quota("live", settings.rate_limit_live * _WINDOW, _WINDOW),
-            False: Quota("test", settings.rate_limit_test * _WINDOW, _WINDOW),
+            True: Quota("live", settings.rate_limit_live * _WINDOW, _WINDOW, clock),
+            False: Quota("test", settings.rate_limit_test * _WINDOW, _WINDOW, clock),
         }
-        self._failures = Quota("failed-authentications", settings.failed_authentication_limit, _MINUTE)
+        self._failures = Quota("failed-authentications", settings.failed_authentication_limit, _MINUTE, clock)
         self._known: OrderedDict[str, bool] = OrderedDict()
 
     def before(self, request: Request, ip: str | None, key_hash: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from temporalio.client import Client
 
 from api.app import create_app
-from api.limits import Left, Quota
+from api.limits import Left, Limits, Quota
 from settings import Settings
 from store import api_keys
 from store.database import Database
@@ -25,18 +26,36 @@ SECOND = 10**9
 Door = Callable[..., httpx.AsyncClient]
 
 
+class Watch:
+    """Stands still, however slow the machine is, until it is moved."""
+
+    now = 0
+
+    def __call__(self) -> int:
+        return self.now
+
+
 @pytest.fixture
-def door(settings: Settings, database: Database, vault: Vault, temporal: Client) -> Door:
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def door(settings: Settings, database: Database, vault: Vault, temporal: Client, watch: Watch) -> Door:
     """An API process of its own with other limits; `ip` is where its caller seems to be."""
 
-    def opened(ip: str = "192.0.2.1", **limits: int) -> httpx.AsyncClient:
-        app = create_app(settings.model_copy(update=limits), database, vault, temporal, QUICK)
+    def opened(ip: str = "192.0.2.1", using: Database = database, **limits: int) -> httpx.AsyncClient:
+        own = settings.model_copy(update=limits)
+        app = create_app(own, using, vault, temporal, QUICK)
+        app.state.services = replace(app.state.services, limits=Limits(own, watch))
         return httpx.AsyncClient(transport=httpx.ASGITransport(app, client=(ip, 1)), base_url="https://pay.example")
 
     return opened
 
 
-async def test_a_key_that_calls_too_often_is_told_when_to_come_back(shop: Shop, live_shop: Shop, door: Door) -> None:
+async def test_a_key_that_calls_too_often_is_told_when_to_come_back(
+    shop: Shop, live_shop: Shop, door: Door, watch: Watch
+) -> None:
     async with door(rate_limit_test=1) as http:  # ten at once, then one a second
         answers = [await http.get("/v1/payment-methods", headers=shop.bearer) for _ in range(10)]
         assert [answer.status_code for answer in answers] == [200] * 10
@@ -45,16 +64,16 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_back(shop: Shop, 
         refused = await http.get("/v1/payment-methods", headers=shop.bearer)
         assert_problem(refused, 429, "rate_limited")
         assert (refused.headers["retry-after"], refused.headers["ratelimit"]) == ("1", '"test";r=0;t=1')
+        watch.now += SECOND
+        assert (await http.get("/v1/payment-methods", headers=shop.bearer)).status_code == 200
+        assert_problem(await http.get("/v1/payment-methods", headers=shop.bearer), 429, "rate_limited")
         other = await http.get("/v1/payment-methods", headers=live_shop.bearer)
         assert (other.status_code, other.headers["ratelimit-policy"]) == (200, '"live";q=1000;w=10')
 
 
-async def test_a_call_over_the_limit_asks_the_database_nothing(
-    shop: Shop, settings: Settings, vault: Vault, temporal: Client, database: Database
-) -> None:
+async def test_a_call_over_the_limit_asks_the_database_nothing(shop: Shop, settings: Settings, door: Door) -> None:
     own = Database(settings.database_url, 1)
-    app = create_app(settings.model_copy(update={"rate_limit_test": 1}), own, vault, temporal, QUICK)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://pay.example") as http:
+    async with door(using=own, rate_limit_test=1) as http:
         for _ in range(10):
             assert (await http.get("/v1/agreements", headers=shop.bearer)).is_success
         async with own.transaction() as session:
@@ -82,7 +101,7 @@ async def test_an_address_that_shows_no_key_too_often_has_to_wait(shop: Shop, do
         refused = await http.get("/v1/payment-methods", headers=sent)
         assert_problem(refused, 429, "rate_limited")
         assert refused.headers["ratelimit-policy"] == '"failed-authentications";q=3;w=60'
-        assert 1 <= int(refused.headers["retry-after"]) <= 20
+        assert refused.headers["retry-after"] == "20"
         # Whoever shares the address and has a key that worked is not locked out with them.
         assert (await http.get("/v1/payment-methods", headers=shop.bearer)).status_code == 200
 
