@@ -193,7 +193,7 @@ S, F = ("SUCCESS", "S"), ("PROCESS_FAIL", "F")
     [
         (AttemptStatus.SUCCEEDED, S, 49900, "ignored"),
         (AttemptStatus.REVERSED, S, 49900, "ignored"),
-        (AttemptStatus.CANCELED, S, 49900, "ignored"),
+        (AttemptStatus.CANCELED, S, 49900, "signalled"),  # whether the cancel stands is the provider's to say
         (AttemptStatus.FAILED, F, 49900, "ignored"),
         (AttemptStatus.CANCELED, F, 49900, "ignored"),
         (AttemptStatus.SUCCEEDED, S, 1, "signalled"),
