@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page, ViewportSize, async_playwright, 
 _PATIENCE = 60_000  # ms
 expect.set_options(timeout=_PATIENCE)
 
-_PHONE: ViewportSize = {"width": 390, "height": 780}
+PHONE: ViewportSize = {"width": 390, "height": 780}
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
@@ -33,7 +33,7 @@ async def chromium() -> AsyncIterator[Browser]:
 
 async def opened(browser: Browser, locale: str) -> Page:
     """A page on a phone whose owner speaks this language."""
-    page = await browser.new_page(viewport=_PHONE, locale=locale)
+    page = await browser.new_page(viewport=PHONE, locale=locale)
     page.set_default_timeout(_PATIENCE)
     return page
 
