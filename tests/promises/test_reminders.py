@@ -14,7 +14,7 @@ from store.changes import change
 from store.tables import Credential
 from tests.promises.customers import ask, declined, give, has_changed
 from tests.promises.support import START, audited, by_hand, types, until, unwatched
-from tests.support.house import Shop
+from tests.support.house import House, Shop
 
 WARNING = "credential.expiring"
 
@@ -87,6 +87,20 @@ async def test_a_credential_that_is_about_to_expire_is_announced_once(shop: Shop
     )
     assert (await shop.read(agreement))["totals"]["cycles_paid"] == 4
     await audited(shop, agreement)
+
+
+async def test_a_card_ends_with_its_month(house: House) -> None:
+    """02/28: a card that Ottu takes, since it lasts a year, for an agreement of three."""
+    shop = await house.shop("ottu")
+    clock = await shop.clock(START)
+    yearly = {"frequency": "yearly", "cycle_interval_days": 360, "total_cycles": 3, "expiry_date": "2029-12-31"}
+    body = shop.body(clock, terms=yearly)
+    made = await shop.call("POST", "/v1/agreements", body, expect=201)
+    await shop.decide(made["authorization"]["url"], decision="approve", expiry="02/28")
+    agreement = await shop.until_status(str(made["id"]), "active")
+    await shop.advance(clock, "2028-02-02T00:00:00Z")
+    [event] = await told(shop, agreement, WARNING)
+    assert (event["created_at"], event["data"]["expires_at"]) == ("2028-01-31T00:00:00Z", "2028-03-01T00:00:00Z")
 
 
 async def test_one_that_is_given_with_less_time_left_is_announced_at_once_and_so_is_its_successor(shop: Shop) -> None:
