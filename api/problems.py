@@ -49,8 +49,8 @@ KINDS: Mapping[str, Kind] = {
     "idempotency_key_invalid": Kind(
         400,
         "The Idempotency-Key header is invalid",
-        "The header is there more than once, is empty or too long, or holds characters that cannot be printed.",
-        "Use 1 to 255 printable characters, a UUID for example.",
+        "The header is there more than once, is empty, too long or not printable ASCII, or its quotes do not match.",
+        "Use 1 to 255 printable ASCII characters, a UUID for example.",
     ),
     "unauthorized": Kind(
         401,
