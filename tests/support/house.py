@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -42,14 +42,16 @@ from worker import Parts, workers
 from workflows import client as workflows
 
 _NAME = "Example Store"
+_PATIENCE = 10.0
 _names = itertools.count(1)
 
 
 def _sandbox(gateway: str, data: Path) -> FastAPI:
+    """A quick one. Where a page waits for our answer to a payment, it does so on a slow machine too."""
     makers: dict[str, Callable[[], FastAPI]] = {
         "antom": lambda: antom_sandbox(data, settings=FAST),
-        "ottu": lambda: ottu_sandbox(data, settings=ottu_support.FAST),
-        "pivot": lambda: pivot_sandbox(data, settings=pivot_support.FAST),
+        "ottu": lambda: ottu_sandbox(data, settings=replace(ottu_support.FAST, answer_within=_PATIENCE)),
+        "pivot": lambda: pivot_sandbox(data, settings=replace(pivot_support.FAST, acknowledge_within=_PATIENCE)),
     }
     return makers[gateway]()
 
