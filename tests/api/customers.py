@@ -42,7 +42,7 @@ def text(page: str) -> str:
 async def charged(
     database: Database, agreement: str, status: ChargeStatus, *, decline: str | None = None, **columns: Any
 ) -> None:
-    """A charge of the past, with one attempt where it was declined."""
+    """A charge of the past, with its attempts where it was declined."""
     async with change(database, agreement) as locked:
         due = locked.now - timedelta(days=2)
         row = Charge(
@@ -63,16 +63,19 @@ async def charged(
         locked.session.add(row)
         await locked.session.flush()
         if decline is not None:
-            tried = Attempt(
-                id=ids.new("att"),
-                agreement_id=agreement,
-                charge_id=row.id,
-                number=1,
-                gateway_request_id=ids.new("req"),
-                status=AttemptStatus.FAILED,
-                currency="PHP",
-                amount=49900,
-                decline={"category": decline, "code": decline},
-                prepared_at=due,
-            )
-            locked.session.add(tried)
+            # The customer's own try to pay it failed as well, for a reason that is no news to them.
+            for number, category, page in ((1, decline, None), (2, "do_not_honor", "aut_of_the_customer")):
+                tried = Attempt(
+                    id=ids.new("att"),
+                    agreement_id=agreement,
+                    charge_id=row.id,
+                    number=number,
+                    gateway_request_id=ids.new("req"),
+                    status=AttemptStatus.FAILED,
+                    currency="PHP",
+                    amount=49900,
+                    authorization_id=page,
+                    decline={"category": category, "code": category},
+                    prepared_at=due,
+                )
+                locked.session.add(tried)
