@@ -15,7 +15,7 @@ from cli.demo.stories import ANA
 if TYPE_CHECKING:
     from tests.support.house import House
 
-_ADVANCED_WITHIN = 60.0
+_ADVANCED_WITHIN = 120.0
 _FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.25
 _names = itertools.count(1)
 
