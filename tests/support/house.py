@@ -139,6 +139,7 @@ async def house(*, working: bool = True) -> AsyncIterator[House]:
         app.add_middleware(tap.into)
         await stack.enter_async_context(serving(app, port))
         parts = Parts(settings, temporal, database, vault, client, connectors(client))
+        stack.push_async_callback(parts.webhooks.close)
         for worker in workers(parts) if working else ():
             await stack.enter_async_context(worker)
         outside = await stack.enter_async_context(httpx.AsyncClient(timeout=20, trust_env=False))
