@@ -8,7 +8,7 @@ import pytest
 
 from agreements.status import AttemptStatus
 from cli.charges import Outcome, settle
-from store import standings
+from store import standings, trail
 from store.card_changes import Links
 from tests.promises.support import START, agreement_row, attempts, audited, faults, types, workflow_closed
 from tests.support.house import Shop
@@ -56,5 +56,8 @@ async def test_a_revoked_agreement_stays_open_until_its_unknown_is_settled(shop:
     async with shop.house.database.transaction() as session:
         assert not (await standings.read(session, await agreement_row(shop.house, agreement), NOW)).closed
     await settle(shop.house.database, shop.house.temporal, request_id, Outcome.FAILED, "never debited", links(shop))
+    async with shop.house.database.transaction() as session:
+        last = (await trail.read(session, agreement_id=agreement, merchant_id=None, limit=10))[-1]
+    assert (last.actor, last.call, last.reason) == ("operator", "autodebit charges resolve", "failed: never debited")
     await workflow_closed(shop, agreement)
     await audited(shop, agreement)
