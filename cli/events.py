@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -37,11 +38,12 @@ def tail(
         last = found[-1]["id"] if found else after
         for event in found if after else deque(found, maxlen=lines):
             _show(event, as_json)
-        while follow:
-            time.sleep(_EVERY)
-            for event in door.all("/v1/events", agreement=agreement, after=last):
-                _show(event, as_json)
-                last = event["id"]
+        with suppress(KeyboardInterrupt):
+            while follow:
+                time.sleep(_EVERY)
+                for event in door.all("/v1/events", agreement=agreement, after=last):
+                    _show(event, as_json)
+                    last = event["id"]
 
 
 def _show(event: Json, as_json: bool) -> None:

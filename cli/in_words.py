@@ -37,6 +37,7 @@ _AGREEMENT: Mapping[str, str] = {
     "credential.refreshed": "the payment token was replaced ahead of its expiry",
     "credential.expiring": "the card or token runs out soon",
     "card_change.requested": "a link for another card was made",
+    "card_change.reminder": "the link for another card has not been used yet: remind the customer",
     "card_change.completed": "the customer gave another card, which is in use now",
     "card_change.failed": "the provider refused the customer's other card",
 }

@@ -1,4 +1,4 @@
-"""`autodebit agreements`, `charges` and `events` as programs, against the whole engine: words, tables, exit codes."""
+"""`autodebit agreements`, `charges` and `events` against the whole engine: words, tables, exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import asyncio
 import json
 import os
 import re
+import signal
 import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ import pytest
 from api.description.events import EVENTS
 from api.description.examples import ANSWERS
 from cli import in_words
+from cli.front_door import READY
 from tests.support.house import Shop
 
 NOWHERE = "http://127.0.0.1:9"
@@ -24,34 +28,46 @@ NOWHERE = "http://127.0.0.1:9"
 
 @dataclass(frozen=True)
 class Ended:
-    """What a program said, and how it ended."""
+    """What a command said, and its exit code."""
 
     code: int
     out: str
     err: str
 
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
-
-async def autodebit(
-    *words: str, url: str | None = None, key: str | None = None, cwd: Path | None = None, **env: str
-) -> Ended:
-    """Runs a command. Its input is no terminal, its address and key only what is given here."""
+@asynccontextmanager
+async def program(
+    *words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A command as a program of its own; its input is no terminal."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AUTODEBIT_")}
-    given = {"AUTODEBIT_API_URL": url, "AUTODEBIT_API_KEY": key}
-    program = await asyncio.create_subprocess_exec(
+    running = await asyncio.create_subprocess_exec(
         str(Path(sys.executable).with_name("autodebit")),
         *words,
-        env=inherited | {name: value for name, value in given.items() if value} | env,
         cwd=cwd,
+        env=inherited | dict(env or {}),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await program.communicate()
-    return Ended(program.returncode or 0, out.decode(), err.decode())
+    try:
+        yield running
+    finally:
+        if running.returncode is None:
+            running.kill()
+        await running.wait()
+
+
+async def autodebit(*words: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Ended:
+    """Runs a command to its end."""
+    async with program(*words, env=env, cwd=cwd) as running:
+        out, err = await running.communicate()
+        return Ended(await running.wait(), out.decode(), err.decode())
+
+
+def door(shop: Shop, url: str | None = None) -> dict[str, str]:
+    """What the environment says of the shop's API."""
+    return {"AUTODEBIT_API_URL": url or shop.house.settings.public_url, "AUTODEBIT_API_KEY": shop.secret_key}
 
 
 async def test_people_see_and_steer_an_agreement(shop: Shop) -> None:
@@ -60,25 +76,22 @@ async def test_people_see_and_steer_an_agreement(shop: Shop) -> None:
     await shop.advance(clock, "2027-03-20T00:00:00Z")
     charges = await shop.charges(agreement)
 
-    async def run(*words: str) -> Ended:
-        return await autodebit(*words, url=shop.house.settings.public_url, key=shop.secret_key)
+    async def told(*words: str) -> str:
+        ended = await autodebit(*words, env=door(shop))
+        assert ended.code == 0, ended.err
+        return ended.out
 
-    listed, as_json, shown, shown_json, charge, events, unpaid = await asyncio.gather(
-        run("agreements", "list", "--status", "active"),
-        run("agreements", "list", "--json"),
-        run("agreements", "show", agreement),
-        run("agreements", "show", agreement, "--json"),
-        run("charges", "show", charges[1]["id"]),
-        run("events", "tail", "--agreement", agreement, "-n", "3", "--json"),
-        run("charges", "list", "--agreement", agreement, "--status", "succeeded"),
-    )
-    assert [ended.code for ended in (listed, as_json, shown, shown_json, charge, events, unpaid)] == [0] * 7, shown.err
+    listed = await told("agreements", "list", "--status", "active")
+    shown = await told("agreements", "show", agreement)
+    shown_json = await told("agreements", "show", agreement, "--json")
+    charge = await told("charges", "show", charges[1]["id"])
+    events = await told("events", "tail", "--agreement", agreement, "-n", "3", "--json")
+    paid = await told("charges", "list", "--agreement", agreement, "--status", "succeeded")
 
     # Lists: a header and a row per entry; JSON as the API says it.
-    assert [line.split()[0] for line in listed.out.splitlines() if "agr_" in line] == [agreement]
-    assert "PHP 499.00 every month" in listed.out
-    assert as_json.json == [await shop.read(agreement)]
-    assert len(re.findall(r"^\s*chg_", unpaid.out, re.MULTILINE)) == 2
+    assert [line.split()[0] for line in listed.splitlines() if "agr_" in line] == [agreement]
+    assert "PHP 499.00 every month" in listed
+    assert len(re.findall(r"^\s*chg_", paid, re.MULTILINE)) == 2
 
     # The agreement in plain words: what is agreed, what happened, and why.
     read = await shop.read(agreement)
@@ -91,66 +104,67 @@ async def test_people_see_and_steer_an_agreement(shop: Shop) -> None:
         "cycle 2 (PHP 499.00) declined: insufficient_funds; tried again",
         f"by rule {decision['rule']} of rulebook {decision['rulebook_version']}, budget left {decision['budget_left']}",
     ):
-        assert words in shown.out, shown.out
-    assert [entry["kind"] for entry in shown_json.json["timeline"]].count("decision") == 1
-    assert decision["rule"] in charge.out
-    assert charges[1]["attempts"][0]["gateway_request_id"] in charge.out
-    told = [json.loads(line) for line in events.out.splitlines()]
-    assert told == (await shop.events(agreement))[-3:]
+        assert words in shown, shown
+    as_json = json.loads(shown_json)
+    assert [entry["kind"] for entry in as_json.pop("timeline")].count("decision") == 1
+    assert as_json == read
+    assert decision["rule"] in charge
+    assert charges[1]["attempts"][0]["gateway_request_id"] in charge
+    assert [json.loads(line) for line in events.splitlines()] == (await shop.events(agreement))[-3:]
 
     # Changes, and what is refused.
-    assert (await run("agreements", "pause", agreement)).out == f"{agreement} is paused\n"
-    again = await run("agreements", "pause", agreement)
+    assert await told("agreements", "pause", agreement) == f"{agreement} is paused\n"
+    again = await autodebit("agreements", "pause", agreement, env=door(shop))
     assert (again.code, len(again.err.splitlines())) == (1, 1)
     assert again.err.endswith("(state_conflict)\n")
-    resumed = await run("agreements", "resume", agreement, "--json")
-    assert resumed.json["status"] == "active"
-    unasked = await run("agreements", "revoke", agreement)
+    assert json.loads(await told("agreements", "resume", agreement, "--json"))["status"] == "active"
+    unasked = await autodebit("agreements", "revoke", agreement, env=door(shop))
     assert (unasked.code, "--yes" in unasked.err) == (2, True)
     assert (await shop.read(agreement))["status"] == "active"
-    revoked = await run("agreements", "revoke", agreement, "--yes", "--initiator", "customer", "--reason", "moved away")
-    assert revoked.out == f"{agreement} is revoked\n"
+    asked = ("--yes", "--initiator", "customer", "--reason", "moved away")
+    assert await told("agreements", "revoke", agreement, *asked) == f"{agreement} is revoked\n"
     assert (await shop.read(agreement))["revocation"]["reason"] == "moved away"
 
 
 async def test_what_goes_wrong_is_one_line_and_an_exit_code(shop: Shop, tmp_path: Path) -> None:
-    url = shop.house.settings.public_url
-    unknown, wrong_key, nobody, nothing, misspelt = await asyncio.gather(
-        autodebit("agreements", "show", "agr_nope", url=url, key=shop.secret_key),
-        autodebit("charges", "list", url=url, key="sk_test_unknown"),
-        autodebit("events", "tail", url=NOWHERE, key=shop.secret_key),
-        autodebit("agreements", "list", cwd=tmp_path),
-        autodebit("agreements", "list", "--status", "asleep", url=url, key=shop.secret_key),
-    )
-    assert (unknown.code, wrong_key.code, nobody.code, nothing.code, misspelt.code) == (1, 1, 3, 2, 2)
+    unknown = await autodebit("agreements", "show", "agr_nope", env=door(shop))
+    nobody = await autodebit("events", "tail", env=door(shop, NOWHERE))
+    nothing = await autodebit("agreements", "list", cwd=tmp_path)
+    assert [each.code for each in (unknown, nobody, nothing)] == [1, 3, 2]
     assert unknown.err == (
         "autodebit: There is no such agreement. "
         "Check the path, and that the key belongs to its merchant and mode. (not_found)\n"
     )
-    assert "(unauthorized)" in wrong_key.err
     assert nobody.err.startswith(f"autodebit: {NOWHERE} does not answer")
     assert "AUTODEBIT_API_KEY" in nothing.err
-    for ended in (unknown, wrong_key, nobody, nothing):
+    for ended in (unknown, nobody, nothing):
         assert (ended.out, len(ended.err.splitlines())) == ("", 1)
 
 
 async def test_a_running_dev_in_this_folder_is_found(shop: Shop, tmp_path: Path) -> None:
-    ready = tmp_path / ".autodebit" / "ready.json"
-    ready.parent.mkdir()
-    ready.write_text(json.dumps({"api_url": shop.house.settings.public_url, "secret_key": shop.secret_key}))
-    assert (await autodebit("agreements", "list", "--json", cwd=tmp_path)).json == []
-    # What the environment says goes before it.
-    assert (await autodebit("agreements", "list", cwd=tmp_path, url=NOWHERE)).code == 3
+    (tmp_path / READY).parent.mkdir()
+    ready = {"api_url": shop.house.settings.public_url, "secret_key": shop.secret_key}
+    (tmp_path / READY).write_text(json.dumps(ready))
+    assert json.loads((await autodebit("agreements", "list", "--json", cwd=tmp_path)).out) == []
 
 
-@pytest.mark.parametrize(
-    ("typed", "offered"), [("agr", "agreements"), ("agreements re", "revoke"), ("events t", "tail")]
-)
-async def test_the_shell_completes_commands(typed: str, offered: str) -> None:
-    ended = await autodebit(
-        COMP_WORDS=f"autodebit {typed}", COMP_CWORD=str(len(typed.split())), _AUTODEBIT_COMPLETE="complete_bash"
-    )
-    assert offered in ended.out.split()
+async def test_events_are_followed_until_ctrl_c(shop: Shop) -> None:
+    agreement = await shop.agree(await shop.clock("2027-01-31T00:00:00Z"))
+    words = ("events", "tail", "-f", "-n", "1", "--agreement", agreement, "--json")
+    async with program(*words, env=door(shop)) as running:
+        assert running.stdout is not None
+        assert json.loads(await running.stdout.readline())["type"] == "agreement.activated"
+        await shop.call("POST", f"/v1/agreements/{agreement}/pause")
+        assert json.loads(await running.stdout.readline())["type"] == "agreement.paused"
+        running.send_signal(signal.SIGINT)
+        assert await running.wait() == 0
+
+
+async def test_the_shell_completes_commands() -> None:
+    env = {"COMP_WORDS": "autodebit agreements re", "COMP_CWORD": "2", "_AUTODEBIT_COMPLETE": "complete_bash"}
+    async with program(env=env) as running:
+        out, _ = await running.communicate()
+    assert out.decode().split() == ["resume", "revoke"]
 
 
 def test_every_event_has_words() -> None:
