@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from temporalio.client import WorkflowHandle
 
-from activities.contract import StepInput
+from activities.contract import Obeyed, OrderKind, StepInput
 from agreements.agenda import StepKind
 from agreements.standing import (
     Deadline,
@@ -45,6 +45,7 @@ class Scenario:
     steps: list[tuple[StepKind, Standing]]
     moves: Moves = time_passes
     after_news: Standing | None = None
+    after_order: Standing | None = None
     roll_after: int = 400
 
     async def play(self, clock: WorkflowClock, **worker_options: int) -> Handle:
@@ -58,6 +59,7 @@ class Scenario:
 
         script = Script(answer)
         script.after_news = self.after_news
+        script.obeyed = Obeyed(standing=self.after_order) if self.after_order else None
         start = AgreementStart(standing=self.first, roll_after=self.roll_after)
         async with running(clock.client, script, start, **worker_options) as handle:
             await self.moves(clock, handle, self.first)
@@ -261,6 +263,44 @@ def nobody_acts() -> Scenario:
     return Scenario(first, [(StepKind.EXPIRE_CARD_CHANGE, link_gone), (StepKind.LAPSE, closed(lapsed))])
 
 
+def reminded_and_warned() -> Scenario:
+    """A link nobody uses is reminded of, and a card that runs out is announced."""
+    now = datetime.now(UTC)
+    first = standing(now, card_change_reminder_at=now + DAY, credential_warning_at=now + 2 * DAY)
+    reminded = changed(first, card_change_reminder_at=None)
+    warned = changed(reminded, credential_warning_at=None)
+    return Scenario(first, [(StepKind.REMIND, reminded), (StepKind.WARN, closed(warned))])
+
+
+def a_page_is_closed_before_a_retry() -> Scenario:
+    """A retry falls due while the customer may be paying: the page is closed and asked about, then it goes on."""
+    now = datetime.now(UTC)
+    retry = due(1, now + DAY)
+    first = standing(now, charges=(retry,))
+    closing = changed(first, charges=(), authorize_at=retry.at)
+    open_still = changed(closing, authorize_at=retry.at + timedelta(seconds=5))
+    over = changed(open_still, authorize_at=None, charges=(retry,))
+    steps = [
+        (StepKind.CHARGE, closing),
+        (StepKind.AUTHORIZE, open_still),
+        (StepKind.AUTHORIZE, over),
+        (StepKind.CHARGE, closed(over)),
+    ]
+    return Scenario(first, steps)
+
+
+def revoked_by_signal() -> Scenario:
+    """An operator ends it with Temporal's own tool; the provider is told."""
+    now = datetime.now(UTC)
+    first = standing(now, charges=(due(1, now + MONTH),))
+    stopped = changed(first, stop=Stop.REVOKED, charges=(), revoke_at=now)
+
+    async def order(clock: WorkflowClock, handle: Handle, _: Standing) -> None:
+        await handle.signal(OrderKind.REVOKE.value, {"reason": "asked on the phone"})
+
+    return Scenario(first, [(StepKind.REVOKE, closed(stopped))], order, after_order=stopped)
+
+
 def test_clock() -> Scenario:
     """Its own time stands still but for ticks; one of them comes twice."""
     start = datetime(2027, 1, 31, tzinfo=UTC)
@@ -280,6 +320,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
     make.__name__: make
     for make in (
         a_new_card_pays_the_debt,
+        a_page_is_closed_before_a_retry,
         authorization,
         authorization_runs_out,
         clean_cycles,
@@ -290,6 +331,8 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
         nobody_acts,
         pause_and_resume,
         refresh,
+        reminded_and_warned,
+        revoked_by_signal,
         revoke_with_a_late_success,
         test_clock,
     )
