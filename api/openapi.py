@@ -14,8 +14,8 @@ from fastapi import FastAPI
 from starlette.routing import compile_path
 
 from api.description import events, refusals
+from api.description.answers import ANSWERS, OF_OPERATIONS
 from api.description.bodies import BODIES
-from api.description.examples import ANSWERS, OF_OPERATIONS
 from api.description.operations import TAGS, operation_id, summary
 from api.problems import ProblemDocument
 

@@ -66,7 +66,7 @@ def test_every_body_and_every_answer_has_examples_and_they_are_sound(description
         for status, response in description.responses(operation):
             for kind, content in response.get("content", {}).items():
                 if "json" in kind:
-                    _examples_hold(description, content, f"{status} of {name} (api/description/examples.py)")
+                    _examples_hold(description, content, f"{status} of {name} (api/description/answers.py)")
 
 
 def test_what_the_code_says_of_a_field_is_told(description: Description) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
+from api.description.answers import ANSWERS
 from api.description.events import EVENTS
-from api.description.examples import ANSWERS
 from cli import in_words
 from cli.front_door import READY
 from tests.support.house import Shop
