@@ -8,25 +8,34 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from cli.demo.stories import ANA, MONTH_ENDS, START
+from cli.demo.stories import ANA, MONTH_ENDS, NOOR, NOORS_NEW_CARD, SARI, START, Story
 from tests.soak.merchant import Json
 
 CYCLES_AT_MOST = len(MONTH_ENDS)
+STORIES = (ANA, NOOR, SARI)
+"""Whose agreement, and so which gateway."""
 BEGIN = datetime.fromisoformat(START)
+"""A few hours before the first cycle: where customers agree by paying, they pay it."""
+A_WEEK_BEFORE = BEGIN - timedelta(days=7)
+"""There is nothing to pay yet: where customers agree by paying, they pay a verification."""
 
 _DUE = timedelta(hours=1)
 """09:00 in Manila, as UTC."""
 _LEG_ENDS = timedelta(days=10)
 """Into the month after a due date: a first retry is over, the next cycle still to come."""
+_OTTUS_CARDS = (NOOR.page["card"], NOORS_NEW_CARD["card"])
 _IN_DOUBT = timedelta(days=2)
 """An attempt this close to a pause or a revocation may have been under way, or about to be tried again."""
 
-Command = Literal["none", "revoke", "pause and drop", "pause and collect", "refund"]
+Command = Literal["none", "revoke", "pause and drop", "pause and collect", "refund", "another card"]
 
 
 @dataclass(frozen=True)
 class Life:
-    """`script` is what the wallet does in each cycle; the command comes in the middle of the run."""
+    """`script` is what the provider does in each cycle; the command comes in the middle of the run.
+
+    An expired card is good until the customer gives another one.
+    """
 
     script: str
     command: Command = "none"
@@ -43,6 +52,9 @@ LIVES = (
     Life("success", "refund"),
     Life("shuffled_notifications"),
     Life("success", "pause and collect"),
+    Life("expired_card", "another card"),
+    Life("success", "another card"),
+    Life("insufficient_funds,success", "another card"),
 )
 
 
@@ -57,30 +69,59 @@ class Subscriber:
     """The cycle (from 2) during whose month the command comes; a pause ends in the month after."""
     command_after: float
     """Real seconds after that month began to pass."""
+    story: Story = ANA
+    begins: datetime = BEGIN
+
+    @property
+    def gateway(self) -> str:
+        return self.story.gateway
+
+    @property
+    def currency(self) -> str:
+        return str(self.story.amount["currency"])
 
     @property
     def amount(self) -> int:
-        return 10_000 + 100 * self.number
+        return (2_000_000 if self.currency == "IDR" else 10_000) + 100 * self.number
+
+    @property
+    def pays_first(self) -> bool:
+        """Whether the customer pays cycle 1 as they agree."""
+        return self.gateway != "antom" and self.begins == BEGIN
 
     @property
     def refunded(self) -> dict[int, int]:
         """What goes back, in minor units, by cycle: half of the one before the command."""
-        return {self.command_in - 1: self.amount // 2} if self.life.command == "refund" else {}
+        return {self.command_in - 1: self.amount // 200 * 100} if self.life.command == "refund" else {}
 
     @property
     def script(self) -> str:
+        if self.life.script == "expired_card":
+            good = self.command_in - 1 - self.pays_first
+            return ",".join([*["success"] * good, "expired_card"])
         return ",".join([self.life.script] * self.cycles)
+
+    def page(self, card: int) -> dict[str, str]:
+        """What the customer fills in on the provider's page with their first card, second, ..."""
+        if self.gateway == "ottu":
+            return {"card": _OTTUS_CARDS[card % len(_OTTUS_CARDS)]}
+        return {"card": _card_number(self.number, card)} if self.gateway == "pivot" else {}
 
     def body(self, clock: str, attempt: int) -> Json:
         """The create call; `attempt` counts the customers who got lost on the way before."""
-        amount = {"currency": "PHP", "value": self.amount}
+        amount = {"currency": self.currency, "value": self.amount}
+        who = {"id": f"cus-{self.number}", "email": f"cus-{self.number}@example.com"}
         return {
-            **ANA.agreement,
+            **self.story.agreement,
             "reference": f"soak-{self.number}-{attempt}",
-            "customer": {"id": f"cus-{self.number}", "region": "PH"},
+            "customer": self.story.agreement["customer"] | who,
             "terms": {**ANA.agreement["terms"], "amount": amount, "total_cycles": self.cycles},
             "test_clock": clock,
         }
+
+    def gives_card(self, cycle: int) -> bool:
+        """Whether the customer has given another card by the end of a cycle's month."""
+        return self.life.command == "another card" and cycle >= self.command_in
 
     def command(self, cycle: int) -> tuple[str, Json] | None:
         """What the merchant does to the agreement in the month of a cycle: the end of the path, and the body."""
@@ -94,8 +135,8 @@ class Subscriber:
         return ("pause", {}) if name.startswith("pause") else None
 
 
-def subscribers(dice: random.Random, count: int, cycles: int) -> list[Subscriber]:
-    """The customers of a run, every kind of life among them."""
+def subscribers(dice: random.Random, count: int, cycles: int, per_clock: int) -> list[Subscriber]:
+    """The customers of a run, every kind of life and every gateway among them; every other clock begins early."""
     return [
         Subscriber(
             number,
@@ -103,9 +144,19 @@ def subscribers(dice: random.Random, count: int, cycles: int) -> list[Subscriber
             cycles,
             command_in=dice.randint(2, cycles - 1),
             command_after=dice.uniform(0, 2),
+            story=STORIES[number % len(STORIES)],
+            begins=A_WEEK_BEFORE if number // per_clock % 2 else BEGIN,
         )
         for number in range(count)
     ]
+
+
+def _card_number(customer: int, card: int) -> str:
+    """A number nobody else pays with, and so a card that is nobody else's: with a correct check digit."""
+    front = f"444{customer:08d}{card:04d}"
+    doubled = sum(sum(divmod(2 * int(digit), 10)) for digit in front[::2])
+    plain = sum(int(digit) for digit in front[1::2])
+    return f"{front}{-(doubled + plain) % 10}"
 
 
 def due_at(cycle: int) -> datetime:

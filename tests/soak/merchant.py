@@ -13,6 +13,7 @@ Json = dict[str, Any]
 
 _PATIENCE = 300.0
 _PAUSE = 0.25
+_BANKS_PAGES = ("/3ds/", "/threeds")
 
 
 class Refused(Exception):
@@ -67,12 +68,25 @@ class Merchant:
                 return entries
             cursor = page["next_cursor"]
 
-    async def approve(self, url: str, script: str) -> None:
-        """A customer on the wallet's page. One whose browser lost the way back finds the page used, and gives up."""
+    async def approve(self, url: str, script: str, page: Json) -> None:
+        """A customer on the provider's page and their bank's. One whose browser lost the way back finds the page used,
+        and gives up.
+        """
         async with asyncio.timeout(_PATIENCE):
-            posted = await self._until_answered("POST", url, data={"decision": "approve", "script": script})
-            if posted.status_code == httpx.codes.SEE_OTHER:
-                await self._until_answered("GET", posted.headers["location"])
+            answer = await self._until_answered("POST", url, data={"decision": "approve", "script": script, **page})
+            at = httpx.URL(url)
+            while answer.status_code == httpx.codes.SEE_OTHER and (at := at.join(answer.headers["location"])):
+                if at.path.endswith(_BANKS_PAGES):
+                    answer = await self._until_answered("POST", str(at), data={"decision": "approve"})
+                else:
+                    await self._until_answered("GET", str(at))
+                    return
+
+    async def follow(self, link: str) -> str | None:
+        """A customer presses the button of our page: where it leads; None where the link has had its time."""
+        async with asyncio.timeout(_PATIENCE):
+            answer = await self._until_answered("POST", link)
+        return answer.headers["location"] if answer.status_code == httpx.codes.SEE_OTHER else None
 
     async def _until_answered(self, method: str, url: str, **request: Any) -> httpx.Response:
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,16 +19,19 @@ from tests.promises.webhook_receiver import Receiver, a_receiver
 from tests.soak import kills
 from tests.soak.audit import Books, Finding, audit
 from tests.soak.kills import Dev, Killed, Progress
-from tests.soak.lives import BEGIN, Subscriber, legs, subscribers
+from tests.soak.lives import Subscriber, legs, subscribers
 from tests.soak.merchant import Json, Merchant
 
 FAULTS = {"lost_answer": 0.05, "duplicate": 0.02, "shuffle": 0.05, "http_500": 0.01}
 
+_ALIVE = ("active", "past_due", "action_required", "paused")
 _LOOK = 0.25
 _ADVANCED_WITHIN = 600.0
 _DELIVERED_WITHIN = 300.0
-_MOMENT = timedelta(seconds=10)
-"""Of a clock that stands still while customers agree: long enough for a lost answer to be asked for again."""
+_MOMENTS = (timedelta(seconds=10), timedelta(minutes=10))
+"""Of a clock that stands still while customers agree, the first and the longest: long enough for a lost answer to be
+asked for again, and soon for a page to have had its time.
+"""
 
 
 class Stuck(Exception):
@@ -69,15 +72,16 @@ async def run(size: Size, seed: int, folder: Path, say: Callable[[str], None] = 
     Raises Lost, Refused, Stuck or TimeoutError, alone or in a group, when the run cannot be brought to its end.
     """
     dice = random.Random(seed)
-    customers = subscribers(dice, size.agreements, size.cycles)
+    customers = subscribers(dice, size.agreements, size.cycles, size.per_clock)
     began = time.monotonic()
     async with AsyncExitStack() as leaving:
         dev = await leaving.enter_async_context(kills.dev(folder))
         planned = kills.plan(dice, sorted(dev.ready.pids), size.kills)
         receiver = await leaving.enter_async_context(a_receiver())
         client = await leaving.enter_async_context(httpx.AsyncClient(timeout=20, trust_env=False))
-        sandbox = dev.ready.sandboxes["antom"]
-        (await client.post(f"{sandbox}/_sandbox/faults", json={"seed": seed, **FAULTS})).raise_for_status()
+        sandboxes = dev.ready.sandboxes.values()
+        for sandbox in sandboxes:
+            (await client.post(f"{sandbox}/_sandbox/faults", json={"seed": seed, **FAULTS})).raise_for_status()
         merchant = Merchant(client, dev.ready.api_url, dev.ready.secret_key)
         storm = Storm(dev, merchant, receiver, Progress(size.agreements * (1 + size.cycles)))
         await storm.listen()
@@ -87,8 +91,8 @@ async def run(size: Size, seed: int, folder: Path, say: Callable[[str], None] = 
             say(f"{time.monotonic() - began:.0f} s: every clock has arrived and every kill was made")
             await storm.until_delivered()
             say(f"{time.monotonic() - began:.0f} s: the webhooks have come")
-            ledger = (await client.get(f"{sandbox}/_sandbox/ledger")).json()["data"]
-            findings = audit(await storm.books(ledger))
+            ledgers = [(await client.get(f"{sandbox}/_sandbox/ledger")).json()["data"] for sandbox in sandboxes]
+            findings = audit(await storm.books([row for ledger in ledgers for row in ledger]))
         except Exception as error:
             error.add_note(_heading(seed, time.monotonic() - began, dev.killed))
             raise
@@ -100,6 +104,14 @@ def _heading(seed: int, seconds: float, killed: Sequence[Killed]) -> str:
     return f"seed {seed}, {seconds:.0f} s; killed: {each}"
 
 
+def _moments(now: datetime) -> Iterator[datetime]:
+    moment, longest = _MOMENTS
+    while True:
+        now += moment
+        yield now
+        moment = min(1.5 * moment, longest)
+
+
 class Storm:
     """One run on a stack that stands."""
 
@@ -109,6 +121,8 @@ class Storm:
         self._receiver = receiver
         self._progress = progress
         self._agreements: dict[str, Subscriber] = {}
+        self._cards: dict[str, int] = {}
+        """How often each customer filled in a page for another card."""
         self._followed: list[Json] = []
         self._received: dict[str, Json] = {}
         self._forged: list[str] = []
@@ -138,13 +152,15 @@ class Storm:
     # The agreements of one clock
 
     async def _live(self, customers: Sequence[Subscriber], cycles: int) -> None:
-        clock = str((await self._merchant.call("POST", "/v1/test-clocks", {"now": BEGIN.isoformat()}))["id"])
+        begin = customers[0].begins.isoformat()
+        clock = str((await self._merchant.call("POST", "/v1/test-clocks", {"now": begin}))["id"])
         agreements = await self._sign_up(clock, customers)
         for cycle, end in enumerate(legs(cycles), start=1):
             await asyncio.gather(
                 self._advance(clock, end),
                 *(self._command(agreement, self._agreements[agreement], cycle) for agreement in agreements),
             )
+            await self._give_cards(clock, end, agreements, cycle)
             if cycle <= cycles:
                 await self._progress.add(len(agreements))
 
@@ -153,11 +169,10 @@ class Storm:
         pending = dict.fromkeys(customers, "")
         tries = dict.fromkeys(customers, 0)
         visited: set[str] = set()
-        now = BEGIN
+        moments = _moments(customers[0].begins)
         while pending:
             await asyncio.gather(*(self._ask(clock, who, pending, tries, visited) for who in list(pending)))
-            now += _MOMENT
-            await self._advance(clock, now)
+            await self._advance(clock, next(moments))
         return [agreement for agreement, who in self._agreements.items() if who in customers]
 
     async def _ask(
@@ -182,7 +197,7 @@ class Storm:
             await self._progress.add(1)
         elif agreement not in visited and (url := (found["authorization"] or {}).get("url")):
             visited.add(agreement)
-            await self._merchant.approve(url, who.script)
+            await self._merchant.approve(url, who.script, who.page(0))
 
     async def _command(self, agreement: str, who: Subscriber, cycle: int) -> None:
         await asyncio.sleep(who.command_after)  # somewhere in the middle of the clock's way
@@ -192,8 +207,36 @@ class Storm:
         if back := who.refunded.get(cycle - 1):
             charges = (await self._merchant.call("GET", f"/v1/charges?agreement={agreement}"))["data"]
             charge = next(charge["id"] for charge in charges if charge["cycle"] == cycle - 1)
-            body = {"amount": {"currency": "PHP", "value": back}}
+            body = {"amount": {"currency": who.currency, "value": back}}
             await self._merchant.call("POST", f"/v1/charges/{charge}/refunds", body)
+
+        if who.life.command == "another card" and cycle == who.command_in:
+            # While the clock is on its way: what the page is for may fall due, or its time be over.
+            await self._give_card(agreement, who)
+
+    async def _give_cards(self, clock: str, now: datetime, agreements: Sequence[str], cycle: int) -> None:
+        """Everybody who is to give another card, or has to, has done so when this returns."""
+        moments = _moments(now)
+        waiting = {name: self._agreements[name] for name in agreements if self._agreements[name].gives_card(cycle)}
+        while waiting := {name: who for name, who in waiting.items() if await self._wants_card(name, who)}:
+            await asyncio.gather(*(self._give_card(name, who) for name, who in waiting.items()))
+            await self._advance(clock, next(moments))
+
+    async def _wants_card(self, agreement: str, who: Subscriber) -> bool:
+        read = await self._merchant.call("GET", f"/v1/agreements/{agreement}")
+        if read["action"] is not None:
+            return True
+        made = (await self._merchant.call("GET", f"/v1/agreements/{agreement}/card-changes"))["data"]
+        return read["status"] in _ALIVE and "completed" not in [change["status"] for change in made]
+
+    async def _give_card(self, agreement: str, who: Subscriber) -> None:
+        """The customer takes the link they were sent, or the merchant sends one."""
+        action = (await self._merchant.call("GET", f"/v1/agreements/{agreement}"))["action"]
+        path = f"/v1/agreements/{agreement}/card-changes"
+        link = action or await self._merchant.call("POST", path, {"initiator": "merchant"}, accept=["state_conflict"])
+        if "url" in link and (page := await self._merchant.follow(link["url"])):
+            self._cards[agreement] = self._cards.get(agreement, 0) + 1
+            await self._merchant.approve(page, "success", who.page(self._cards[agreement]))
 
     async def _advance(self, clock: str, to: datetime) -> None:
         """Advances and waits. The call has no idempotency key: a repeat may find the clock on its way already."""

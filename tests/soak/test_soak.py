@@ -13,6 +13,6 @@ SEED = 1
 @pytest.mark.timeout(300)
 async def test_every_kind_of_process_is_killed_while_agreements_are_collected() -> None:
     with data_folder() as folder:
-        outcome = await run(Size(agreements=30, cycles=3, per_clock=6, kills=1), SEED, folder)
+        outcome = await run(Size(agreements=13, cycles=3, per_clock=7, kills=1), SEED, folder)
     assert outcome.differences == [], str(outcome)
     assert {kill.kind for kill in outcome.killed} == {"postgres", "temporal", "sandbox", "worker", "api"}

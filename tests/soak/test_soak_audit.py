@@ -22,13 +22,32 @@ DEBIT = {
     "virtual_time": due_at(1).isoformat(),
     "merchant_reference": ORDER,
 }
+ATTEMPT = {"gateway_request_id": f"{ORDER}-a1", "status": "succeeded", "amount": MONEY}
 CHARGE = {
     "id": "chg_1",
+    "agreement": "agr_1",
+    "purpose": "cycle",
+    "cycle": 1,
+    "amount": MONEY,
     "status": "succeeded",
     "paid_at": due_at(1).isoformat(),
-    "attempts": [{"gateway_request_id": f"{ORDER}-a1", "status": "succeeded", "amount": MONEY}],
+    "attempts": [ATTEMPT],
     "refunds": [],
 }
+
+# A verification, and what the provider has of it.
+PROOF = {
+    **CHARGE,
+    "id": "chg_2",
+    "purpose": "verification",
+    "cycle": None,
+    "status": "reversed",
+    "paid_at": None,
+    "attempts": [{**ATTEMPT, "gateway_request_id": "chg_2-a1", "status": "reversed"}],
+    "refunds": [{"gateway_request_id": "rfd_2", "kind": "refund", "status": "succeeded", "amount": MONEY}],
+}
+PROVED = {**DEBIT, "request_id": "chg_2-a1", "merchant_reference": "chg_2"}
+PROVED_BACK = {**PROVED, "request_id": "rfd_2", "kind": "refund"}
 
 
 def event(number: int, type_: str) -> dict[str, Any]:
@@ -64,6 +83,10 @@ def test_books_that_agree() -> None:
     assert found(GOOD) == set()
 
 
+def test_a_verification_that_went_back() -> None:
+    assert found(replace(GOOD, charges=[CHARGE, PROOF], ledger=[DEBIT, PROVED, PROVED_BACK])) == set()
+
+
 @pytest.mark.parametrize(
     ("spoiled", "what"),
     [
@@ -75,6 +98,9 @@ def test_books_that_agree() -> None:
         (replace(GOOD, ledger=[{**DEBIT, "amount": WHO.amount + 1}]), "debits kept"),
         (replace(GOOD, charges=[]), "charges"),
         (replace(GOOD, ledger=[DEBIT, {**DEBIT, "kind": "refund", "request_id": "rfd_1", "amount": 1}]), "refunds"),
+        (replace(GOOD, charges=[{**CHARGE, "attempts": [{**ATTEMPT, "status": "unknown"}]}]), "attempts"),
+        (replace(GOOD, charges=[CHARGE, PROOF], ledger=[DEBIT, PROVED]), "cycles"),
+        (replace(GOOD, charges=[CHARGE, PROOF], ledger=[DEBIT, PROVED, {**PROVED_BACK, "amount": 5}]), "refunds"),
         (replace(GOOD, agreements=[{**AGREEMENT, "status": "past_due"}]), "agreements"),
         (replace(GOOD, agreements=[{**AGREEMENT, "totals": {"amount_paid": None}}]), "agreements"),
         (replace(GOOD, events=[EVENTS[0], {**EVENTS[1], "sequence": 3}]), "events"),
