@@ -58,8 +58,13 @@ class Backend:
         return _location(await self._client.post(link))
 
     async def approve(self, url: str, **form: str) -> str:
-        """The customer's browser on the provider's page: fill in, approve, follow the way back; where it ends."""
+        """The customer's browser on the provider's page: fill in, approve, say yes to a bank that asks, follow the way
+        back; where it ends.
+        """
         back = _location(await self._client.post(url, data={"decision": "approve", **form}))
+        asked = httpx.URL(url).join(back)
+        if asked.netloc == httpx.URL(url).netloc:
+            back = _location(await self._client.post(asked, data={"decision": "approve"}))
         return _location(await self._client.get(back))
 
 

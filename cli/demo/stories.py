@@ -124,7 +124,7 @@ SARI = Story(
         "return_url": "https://merchant.example/return",
     },
     # The card whose bank asks the customer; ticking "save" is what leaves a token.
-    page={"card": "4440000112290002", "save": "on"},
+    page={"card": "4440000112290002", "save": "on", "bank": "ask"},
     # Cycle 1 is paid on the page; the bank takes its time over cycle 8.
     script="success,success,success,success,success,success,processing_then_success,success",
     moved={},

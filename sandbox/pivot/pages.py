@@ -24,7 +24,7 @@ from sandbox.notifier import Notifier
 from sandbox.pages import HEADERS, message, page
 from sandbox.pivot import cards, scripts
 from sandbox.pivot.charges import Charges
-from sandbox.pivot.payers import Numbers, Payers, new_card
+from sandbox.pivot.payers import Numbers, Payers, new_card, send_to_page
 from sandbox.pivot.settings import PivotSettings
 from sandbox.pivot.state import Card, Charge, Client, PaymentSession, StoredMethod, charge_of, methods_of
 
@@ -69,6 +69,8 @@ class Entered:
     save: bool
     phone: str
     channel: str
+    bank: bool
+    """The bank asks on a page of its own, as browsers see it; else the hosted page's one form says it all."""
 
 
 @dataclass
@@ -121,13 +123,15 @@ class Pages:
         save: Annotated[list[str] | None, Form()] = None,
         phone: Annotated[str, Form()] = "",
         channel: Annotated[str, Form()] = "",
+        bank: Annotated[str, Form()] = "",
     ) -> Response:
         """The customer's decision. Redirects once the callbacks are acknowledged, or have had time to be."""
         if decision not in ("approve", "reject", "cancel"):
             return message("No decision", "Please go back and choose.", 422)
         try:
             words = ",".join(scripts.parse(script))
-            entered = Entered(decision, words, card, expiry, saved, save is None or "on" in save, phone, channel)
+            keep = save is None or "on" in save
+            entered = Entered(decision, words, card, expiry, saved, keep, phone, channel, bank == "ask")
             with self.database.begin() as session:
                 payment, moment = self._open(session, token or session_id or cred)
                 told = self._apply(session, moment, payment, entered)
@@ -173,7 +177,7 @@ class Pages:
         if entered.decision != "approve":
             told = self._stop(session, moment, payment, charge, hosted or entered.decision == "cancel")
             return [] if told is None else [told]
-        payment.script = entered.script
+        payment.script = entered.script or payment.script
         payment.keep = payment.keep and (entered.save or not hosted)
         if hosted:
             payment.method = payment.method or "CARD"
@@ -187,6 +191,10 @@ class Pages:
             return self.payers.pay_by_wallet(session, moment, payment, charge, status)
         if hosted:
             self._enter_card(session, payment, charge, entered)
+            if entered.bank and not self.payers.is_frictionless(session, moment, payment, charge):
+                send_to_page(payment, charge)
+                payment.status = "REQUIRE_ACTION"
+                return []
         elif charge.method_id and entered.script:
             stored = session.get_one(StoredMethod, charge.method_id)
             stored.script, stored.position = entered.script, 0
@@ -224,7 +232,11 @@ class Pages:
         )
 
     def _onward(self, payment: PaymentSession) -> Response:
-        """To the merchant; from the hosted page by way of the status page, unless that is bypassed."""
+        """To the bank where it asks, else to the merchant; from the hosted page by way of the status page, unless that
+        is bypassed.
+        """
+        if payment.status == "REQUIRE_ACTION" and payment.page:
+            return RedirectResponse(payment.page, 303, HEADERS)
         shows_status = payment.mode == "REDIRECT" and not payment.echo["bypassStatusPage"]
         status_page = f"/status?{urlencode({'token': payment.page_token})}"
         return RedirectResponse(status_page if shows_status else _back(payment) or status_page, 303, HEADERS)

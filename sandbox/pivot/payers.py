@@ -157,7 +157,7 @@ class Payers:
                 charge.card_id, charge.method_id = payer.method.card_id, payer.method.id
             if payer.unattended or (payment.three_ds == "NEVER" and payment.method == "CARD"):
                 return self._run(call, payment, charge, payer, key)
-            _send_to_page(payment, charge)
+            send_to_page(payment, charge)
         call.session.flush()
         return success(created_view(call.session, payment, key, echo))
 
@@ -226,8 +226,8 @@ def _of_card(card: Card, moment: Moment) -> Outcome:
     return cards.of_card(card.number, card.month, card.year, moment.now)
 
 
-def _send_to_page(payment: PaymentSession, charge: Charge) -> None:
-    """Where the customer of an API session goes."""
+def send_to_page(payment: PaymentSession, charge: Charge) -> None:
+    """Where the customer goes whom somebody else than the hosted page asks: the bank, or the wallet."""
     token = payment.page_token = secrets.token_urlsafe(24)
     if payment.method == "EWALLET":
         payment.page = f"/wallet/pay?{urlencode({'token': token})}"

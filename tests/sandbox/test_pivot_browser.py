@@ -26,6 +26,7 @@ async def test_a_customer_pays_and_decides_about_the_card(shop: Shop, page: Page
     assert not await box.is_checked()
     await box.set_checked(ticked)
     await page.get_by_role("button", name="Pay IDR 150,000").click()
+    await page.get_by_role("button", name="Confirm").click()  # the bank's
     await page.get_by_role("link", name="Return to Example Store").click()
     await page.wait_for_url(back)
     assert (await shop.read(session["id"]))["status"] == "PAID"
