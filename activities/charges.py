@@ -8,6 +8,7 @@ means the provider is asked first.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlmodel import col, select
 from temporalio import activity
@@ -27,6 +28,9 @@ from store import budgets, card_changes, cycles, first_payments, ids, lifecycle,
 from store.card_changes import Links
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential
+
+_PAGE_SETTLES = timedelta(minutes=1)
+"""From a page's end to when the engine looks whether it was paid."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Charges:
         async with self._bench.change(step.agreement_id, step.at) as change:
             charge = await change.session.get_one(Charge, step.subject)
             waits = charge.status is ChargeStatus.ACTION_REQUIRED and change.agreement.stop is Stop.NONE
-            if waits and charge.act_by is not None and charge.act_by <= change.now:
+            over = charge.act_by is not None and charge.act_by <= change.now
+            if waits and over and not await _being_paid(change, charge):
                 aftermath = collection.lapse(change, charge, change.policy.at_end, rulebook.current().version)
                 await outcomes.conclude(change, charge, aftermath, "the customer did not act in time")
                 await lifecycle.complete_if_finished(change)
@@ -254,6 +259,17 @@ async def _in_flight(change: Change, charge: Charge) -> bool:
         return False
     charge.next_attempt_at = None
     return True
+
+
+async def _being_paid(change: Change, charge: Charge) -> bool:
+    """Whether the customer has a page on which to pay it: who follows a link in its last minutes has the page's time.
+
+    What is given up may be carried to the next cycle, and must not be paid here as well (design promise 1).
+    """
+    page = await first_payments.page_of(change.session, charge.id)
+    if page is not None:
+        charge.act_by = max(page.expires_at or change.now, page.next_try_at or change.now) + _PAGE_SETTLES
+    return page is not None
 
 
 async def _cleared_to_try(change: Change, charge: Charge, links: Links) -> bool:

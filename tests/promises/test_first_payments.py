@@ -155,6 +155,39 @@ async def test_a_customer_who_cancels_on_the_page_can_come_back_until_its_time_i
     await audited(shop, made["id"])
 
 
+async def test_who_follows_a_link_in_its_last_minutes_has_the_pages_time(house: House, gateway: str) -> None:
+    shop = await house.shop(gateway)
+    clock = await shop.clock(MORNING)
+    agreement = await shop.agree(clock, "expired_card")
+    await shop.advance(clock, NEXT_MONTH)
+    action = (await shop.read(agreement))["action"]
+    act_by = datetime.fromisoformat(action["act_by"])
+    await shop.advance(clock, (act_by - timedelta(minutes=5)).isoformat())
+    page = await follow(shop, action["url"])
+    await shop.advance(clock, (act_by + timedelta(minutes=5)).isoformat())
+    assert (await charge(shop, agreement, 1))["status"] == "action_required"
+    await shop.decide(page.headers["location"], decision="approve", card=CARDS[gateway][1])
+    await shop.until_status(agreement, "active")
+    assert (await charge(shop, agreement, 1))["status"] == "succeeded"
+    assert "charge.failed" not in [event["type"] for event in await shop.events(agreement)]
+
+
+async def test_a_link_followed_in_its_last_minutes_for_nothing_gives_the_charge_up(house: House, gateway: str) -> None:
+    shop = await house.shop(gateway)
+    clock = await shop.clock(MORNING)
+    agreement = await shop.agree(clock, "expired_card")
+    await shop.advance(clock, NEXT_MONTH)
+    action = (await shop.read(agreement))["action"]
+    act_by = datetime.fromisoformat(action["act_by"])
+    await shop.advance(clock, (act_by - timedelta(minutes=5)).isoformat())
+    await follow(shop, action["url"])
+    await shop.advance(clock, (act_by + timedelta(hours=2)).isoformat())
+    second = await charge(shop, agreement, 1)
+    # An unpaid page ends as a failure at Ottu, canceled at Pivot.
+    assert second["status"] == "failed"
+    assert second["attempts"][1]["status"] == {"ottu": "failed", "pivot": "canceled"}[gateway]
+
+
 async def test_a_link_that_is_followed_twice_leads_to_one_page(house: House, gateway: str) -> None:
     shop = await house.shop(gateway)
     clock = await shop.clock(MORNING)
