@@ -68,7 +68,7 @@ async def take_away(shop: Shop) -> None:
 
 
 async def workflow_knows(shop: Shop, agreement: str) -> bool:
-    handle = shop.house.temporal.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement))
+    handle = shop.house.temporal.get_workflow_handle(agreement_workflow_id(agreement))
     return (await handle.query(AgreementWorkflow.snapshot)).status == "revoked"
 
 
