@@ -195,6 +195,9 @@ class Authorizations:
         money, token = answer.payment, answer.token
         if payment.status not in UNFINISHED:
             authorization.next_try_at = None
+        elif answer.verdict is Verdict.NOT_FOUND and authorization.status == "granted":
+            # The customer left the page, or was declined there, and may go back to it until its time is over.
+            authorization.status, authorization.next_try_at, authorization.tries = "open", None, 0
         elif answer.verdict not in (Verdict.SUCCEEDED, Verdict.DECLINED) or money is None:
             authorization.tries += 1
             authorization.next_try_at = inquiries.next_try(authorization.tries, change.now)

@@ -50,7 +50,7 @@ def _unknown_to_us(charges: list[Row], ledger: list[Row]) -> Iterator[str]:
 
 def _of_charge(charge: Row, ledger: list[Row]) -> Iterator[str]:
     ours = {attempt["gateway_request_id"] for attempt in charge["attempts"]}
-    debits = [row for row in ledger if row["kind"] == "debit" and row["request_id"] in ours]
+    debits = _last_tries([row for row in ledger if row["kind"] == "debit" and row["request_id"] in ours])
     orders = {row["merchant_reference"] for row in debits}
     movements = [row for row in ledger if row["request_id"] in ours or row["merchant_reference"] in orders]
     for request_id, count in Counter(row["request_id"] for row in debits).items():
@@ -69,6 +69,15 @@ def _of_charge(charge: Row, ledger: list[Row]) -> Iterator[str]:
         yield f"charge {charge['id']}: {said} collected by the engine's ledger, {found} by the provider's"
     if charge["status"] in _PAID and charge["status"] != (expected := _paid_status(charge, found)):
         yield f"charge {charge['id']}: {charge['status']} here, {expected} by the provider's ledger"
+
+
+def _last_tries(debits: list[Row]) -> list[Row]:
+    """Without what failed on a page that was then paid, or tried, again: the customer tries, it is one attempt."""
+    return [
+        row
+        for number, row in enumerate(debits, start=1)
+        if row["status"] != "failed" or all(later["request_id"] != row["request_id"] for later in debits[number:])
+    ]
 
 
 def _of_attempt(attempt: Row, debits: list[Row], movements: list[Row]) -> Iterator[str]:

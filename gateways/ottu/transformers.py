@@ -141,12 +141,16 @@ def refused_debit(session: Message, request: ChargeRequest, fields: Mapping[str,
 
 
 def first_payment(session: Message, handle: str) -> ChargeAnswer:
-    """What the customer's own payment came to. A failed try is not the end as long as the page can be paid."""
+    """What the customer's own payment came to. A failed try is not the end as long as the page can be paid: NOT_FOUND,
+    and the customer may go on there.
+    """
     if session.value("session_id") not in (None, handle):
         return ChargeAnswer(Verdict.UNKNOWN, evidence="id_mismatch")
     state, amount = session.state or "missing", session.taken()
     if state == "paid" and amount is not None:
         return ChargeAnswer(Verdict.SUCCEEDED, handle, amount=amount, evidence=state)
+    if state in ("created", "attempted"):
+        return ChargeAnswer(Verdict.NOT_FOUND, handle, amount=amount, evidence=state)
     if state in OPEN or state == "authorized":
         return ChargeAnswer(Verdict.PROCESSING, handle, amount=amount, evidence=state)
     if state == "canceled":

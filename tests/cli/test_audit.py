@@ -80,6 +80,8 @@ PAID = charge("succeeded", attempt(1, "succeeded"))
             [moved("debit", 1), moved("refund", 1, "failed", suffix="-r1")],
         ),
         (charge("succeeded", attempt(1, "succeeded"), back(1, "unknown")), [moved("debit", 1)]),
+        # The customer tried twice on one page.
+        (PAID, [moved("debit", 1, "failed"), moved("debit", 1)]),
     ],
 )
 def test_ledgers_that_agree(one: dict[str, Any], ledger: list[dict[str, Any]]) -> None:

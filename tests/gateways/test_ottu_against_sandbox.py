@@ -145,7 +145,7 @@ async def test_the_customers_payment_brings_the_token_and_is_the_first_debit(wor
     told = world.news()
     got = await world.exchange(handle)
 
-    assert (waiting.verdict, waiting.token) == (Verdict.PROCESSING, None)
+    assert (waiting.verdict, waiting.token) == (Verdict.NOT_FOUND, None)
     assert (back.kind, back.code, back.authorization_state) == (NewsKind.AUTHORIZATION_CODE, handle, "as_1")
     assert [(each.kind, each.code, each.authorization_state) for each in told[:1]] == [(back.kind, handle, "as_1")]
     assert [(each.kind, each.verdict, each.amount, each.request_id, each.payment_id) for each in told[1:]] == [
@@ -185,7 +185,7 @@ async def test_a_declined_try_of_the_customer_is_not_the_end(world: World) -> No
     told = [(each.kind, each.verdict) for each in world.news()]
     paid = await world.exchange(handle)
 
-    assert failed.verdict is Verdict.PROCESSING
+    assert failed.verdict is Verdict.NOT_FOUND
     assert told == [
         (NewsKind.PAYMENT, Verdict.PROCESSING),
         (NewsKind.AUTHORIZATION_CODE, None),

@@ -183,9 +183,9 @@ def test_a_session_alone_never_says_that_a_debit_failed(state: str | None, verdi
 @pytest.mark.parametrize(
     ("state", "verdict"),
     [
-        ("created", Verdict.PROCESSING),
+        ("created", Verdict.NOT_FOUND),
         ("pending", Verdict.PROCESSING),
-        ("attempted", Verdict.PROCESSING),
+        ("attempted", Verdict.NOT_FOUND),
         ("authorized", Verdict.PROCESSING),
         ("paid", Verdict.SUCCEEDED),
         ("failed", Verdict.DECLINED),
