@@ -118,7 +118,7 @@ def _tell(door: FrontDoor, found: Json, timeline: list[Json]) -> None:
     for line in in_words.summary(found):
         console.print(escape(line), soft_wrap=True)
     charges = door.all("/v1/charges", agreement=found["id"])
-    amounts = {each["id"]: in_words.amount(each["amount"]) for each in charges}
+    amounts = {each["id"]: in_words.owed(each) for each in charges}
     console.print(f"\n[bold]What happened[/bold] [dim](times in {zone})[/dim]")
     for entry in timeline:
         line = escape(in_words.happened(entry, amounts, zone))

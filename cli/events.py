@@ -62,7 +62,7 @@ def _show(event: Json, as_json: bool) -> None:
         "type": event["type"],
         "details": event["data"],
     }
-    amounts = {charge["id"]: in_words.amount(charge["amount"])} if charge else {}
+    amounts = {charge["id"]: in_words.owed(charge)} if charge else {}
     tables.console().print(
         f"[dim]{in_words.instant(event['created_at'])}  {event['id']}[/dim]  {agreement['id']} "
         f"{escape(agreement['reference'])}  {escape(in_words.happened(entry, amounts))}",

@@ -50,6 +50,11 @@ def amount(money: Json | None) -> str:
     return str(Money(**money)) if money["value"] else f"{money['currency']} 0"
 
 
+def owed(charge: Json) -> str:
+    """How much a charge is over; of a verification also that it is one, as no cycle tells."""
+    return amount(charge["amount"]) + (", a verification" if charge["purpose"] == "verification" else "")
+
+
 def total(money: Json | None) -> str:
     """A sum, which may be nothing."""
     if money is None or not money["value"]:
@@ -136,7 +141,9 @@ def _to_do(agreement: Json, zone: tzinfo) -> list[str]:
 def _ending(agreement: Json, zone: tzinfo) -> list[str]:
     revocation = agreement["revocation"]
     if not revocation:
-        return [f"Ended {instant(agreement['ended_at'], zone)}."] if agreement["ended_at"] else []
+        error = (agreement["authorization"] or {}).get("error")
+        because = f": {error['message'] or error['code']}" if error else "."
+        return [f"Ended {instant(agreement['ended_at'], zone)}{because}"] if agreement["ended_at"] else []
     why = f" ({revocation['reason']})" if revocation["reason"] else ""
     return [
         f"Revoked by the {revocation['initiator']} {instant(revocation['requested_at'], zone)}{why}; "

@@ -176,6 +176,20 @@ def test_an_event_of_a_newer_release_is_shown_by_its_name() -> None:
     assert in_words.happened(entry, {}) == "agreement.wished"
 
 
+def test_an_agreement_that_never_began_says_why() -> None:
+    error = {"code": "no_email", "message": "The customer's e-mail address is missing."}
+    ended = {"ended_at": "2027-01-31T01:00:00Z", "revocation": None, "authorization": {"url": None, "error": error}}
+    said = in_words.summary({**ANSWERS["AgreementView"], **ended})
+    assert "Ended 2027-01-31 09:00: The customer's e-mail address is missing." in said
+
+
+def test_what_went_back_is_known_for_a_verification() -> None:
+    charge = {"purpose": "verification", "amount": {"currency": "KWD", "value": 100}}
+    entry = {"kind": "event", "type": "charge.reversed", "details": {}, "charge": "chg_1", "cycle": None}
+    told = in_words.happened(entry, {"chg_1": in_words.owed(charge)})
+    assert told == "charge chg_1 (KWD 0.100, a verification) undone"
+
+
 @pytest.mark.parametrize(
     ("terms", "words"),
     [
