@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox bench cli
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev test test-browser soak laws lint bench
+.PHONY: demo dev test test-api test-browser soak laws lint bench
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -22,6 +22,10 @@ dev: $(VENV)/.synced
 # Needs no browser.
 test: $(VENV)/.synced
 	$(BIN)/pytest
+
+# Thousands of requests generated from the API's own description.
+test-api: $(VENV)/.synced
+	$(BIN)/pytest -n 0 -m generated tests/promises/test_api_description.py
 
 # The pages customers meet, in a Chromium that must be on PATH.
 test-browser: $(VENV)/.synced

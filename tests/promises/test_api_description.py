@@ -50,6 +50,7 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", 503]
 """
 
 
+@pytest.mark.generated
 @pytest.mark.timeout(600)  # less than a minute on an idle machine
 async def test_generated_requests_are_answered_as_described(shop: Shop, tmp_path: Path) -> None:
     config = tmp_path / "schemathesis.toml"
