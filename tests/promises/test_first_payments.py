@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.promises.customers import ask, follow
@@ -22,6 +23,14 @@ pytestmark = pytest.mark.parametrize("gateway", ["ottu", "pivot"])
 
 async def charge(shop: Shop, agreement: str, number: int) -> dict[str, Any]:
     return (await shop.charges(agreement))[number]
+
+
+async def pay_and_close_the_browser(shop: Shop, url: str) -> None:
+    answer = await shop.house.outside.post(url, data={"decision": "approve", "card": CARDS[shop.gateway][0]})
+    assert answer.status_code == 303
+    if answer.headers["location"].startswith("/payment/"):
+        bank = httpx.URL(shop.sandbox_url).join(answer.headers["location"])
+        await shop.house.outside.post(bank, data={"decision": "approve"})
 
 
 async def given_back(shop: Shop, agreement: str) -> bool:
@@ -64,6 +73,19 @@ async def test_an_agreement_that_starts_later_begins_with_a_verification_that_go
     found = {row["purpose"]: row["status"] for row in await audited(shop, agreement) if row["status"] != "scheduled"}
     assert found == {"verification": "reversed", "cycle": "succeeded"}
     assert (await shop.read(agreement))["totals"]["cycles_paid"] == 1
+
+
+async def test_a_payment_nobody_told_us_of_is_found_when_its_pages_time_is_over(house: House, gateway: str) -> None:
+    shop = await house.shop(gateway)
+    clock = await shop.clock(MORNING)
+    made = await shop.call("POST", "/v1/agreements", shop.body(clock), 201)
+    with house.tap.shut():
+        await pay_and_close_the_browser(shop, made["authorization"]["url"])
+        assert (await shop.read(made["id"]))["status"] == "pending_authorization"
+        await shop.advance(clock, "2027-01-31T01:05:00Z")
+    assert (await shop.read(made["id"]))["status"] == "active"
+    assert [row["status"] for row in await audited(shop, made["id"])] == ["succeeded", "scheduled"]
+    assert [status for _, status in await debits(shop, made["id"])] == ["succeeded"]
 
 
 async def test_a_customer_who_does_not_pay_has_not_agreed(house: House, gateway: str) -> None:
