@@ -185,7 +185,13 @@ def test_an_agreement_that_never_began_says_why() -> None:
 
 def test_what_went_back_is_known_for_a_verification() -> None:
     charge = {"purpose": "verification", "amount": {"currency": "KWD", "value": 100}}
-    entry = {"kind": "event", "type": "charge.reversed", "details": {}, "charge": "chg_1", "cycle": None}
+    entry: dict[str, object] = {
+        "kind": "event",
+        "type": "charge.reversed",
+        "details": {},
+        "charge": "chg_1",
+        "cycle": None,
+    }
     told = in_words.happened(entry, {"chg_1": in_words.owed(charge)})
     assert told == "charge chg_1 (KWD 0.100, a verification) undone"
 
