@@ -46,4 +46,4 @@ async def shows_page(shop: Shop, agreement: str) -> bool:
 
 
 async def leads_to(shop: Shop, link: str, page: str) -> bool:
-    return bool((await follow(shop, link)).headers.get("location") == page
+    return bool((await follow(shop, link)).headers.get("location") == page)
