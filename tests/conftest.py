@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +12,9 @@ from tests.support.browser import chromium, opened
 from tests.support.clock import WorkflowClock, workflow_clock
 from tests.support.house import House, Shop
 from tests.support.house import house as a_house
+
+# Hundreds of cached workflows stay alive in a session: looking through all of them often costs more than it frees.
+gc.set_threshold(100_000, 50, 100)
 
 
 @pytest.fixture(scope="session")

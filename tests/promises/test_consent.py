@@ -153,7 +153,7 @@ async def test_a_refused_refresh_does_not_stop_the_debits_before_the_expiry(shop
         ours = await session.get_one(Credential, row.credential_id)
         ours.sealed_refresh_token = shop.house.vault.seal("refresh_token", "rt_wrong")
     await shop.advance(clock, "2027-07-21T00:00:00Z")
-    assert await types(shop, agreement, "credential.") == ["credential.refresh_failed"]
+    assert await types(shop, agreement, "credential.") == ["credential.refresh_failed", "credential.expiring"]
     assert [row["status"] for row in await shop.ledger(agreement)] == ["succeeded"] * 6
     await shop.advance(clock, "2027-09-21T00:00:00Z")
     assert (await shop.read(agreement))["status"] == "action_required"

@@ -39,7 +39,8 @@ def retried(rule: str, *before: str) -> Month:
 
 
 def customer_must_act(rule: str) -> Month:
-    events = ["charge.action_required", "card_change.requested", "agreement.action_required"]
+    reminded = ["card_change.reminder"] * 2  # at a third and at two thirds of the customer's thirty days
+    events = ["charge.action_required", "card_change.requested", "agreement.action_required", *reminded]
     return Month("action_required", ["failed"], [rule], events, ["failed"], "action_required")
 
 

@@ -18,17 +18,11 @@ from tests.support.shops import Shop
 MONTH_END = "2027-03-30T00:00:00Z"
 
 PAID_IN_THE_END = (
-    "insufficient_funds",
-    "processing_then_failure",
-    "lost_answer_success",
     "lost_answer_failure",
     "http_500",
 )
 """A soft decline is retried, an answer that is missing is found out: the cycle is paid, once."""
-UP_TO_THE_CUSTOMER = (
-    "lost_card",
-    "authentication_required",
-)
+UP_TO_THE_CUSTOMER = ("authentication_required",)
 """Nothing but the customer helps: no further debit, and a link for them."""
 REFUSED = ("risk_reject",)
 """Never tried again by itself."""
