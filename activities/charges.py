@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlmodel import col, select
+from sqlmodel import select
 from temporalio import activity
 
 from activities import outcomes
@@ -18,7 +18,7 @@ from activities.contract import STEPS, StepInput
 from activities.workbench import Workbench
 from agreements import collection, gate, inquiries, rulebook
 from agreements.agenda import StepKind
-from agreements.attempts import UNFINISHED, Verdict, order_id, request_id
+from agreements.attempts import Verdict, order_id, request_id
 from agreements.gate import Clearance, Means
 from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
@@ -254,8 +254,7 @@ async def _in_flight(change: Change, charge: Charge) -> bool:
             page.status, page.next_try_at, page.expires_at = "expired", None, None
             return False
         return True
-    query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
-    if (await change.session.exec(query.limit(1))).first() is None:
+    if not await cycles.in_flight(change, charge):
         return False
     charge.next_attempt_at = None
     return True

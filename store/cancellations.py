@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from sqlmodel import col, select
-
-from agreements.attempts import UNFINISHED
 from agreements.refunds import REFUNDABLE
 from agreements.status import ChargeStatus
 from store import cycles, lifecycle, refunds
 from store.changes import Change
 from store.lifecycle import Conflict
-from store.tables import Attempt, Charge, Refund
+from store.tables import Refund
 
 _NOT_COLLECTED = (
     ChargeStatus.SCHEDULED,
@@ -29,7 +26,7 @@ async def cancel(change: Change, charge_id: str) -> Refund | None:
     charge = await refunds.locked(change, charge_id)
     if charge.status in REFUNDABLE:
         return await refunds.give_back(change, charge)
-    if await _in_flight(change, charge):
+    if await cycles.in_flight(change, charge):
         raise Conflict("an attempt is in flight: cancel the charge once it is known whether it was paid")
     if charge.status not in _NOT_COLLECTED:
         raise Conflict(f"a charge that is {charge.status} cannot be canceled")
@@ -42,8 +39,3 @@ async def cancel(change: Change, charge_id: str) -> Refund | None:
     cycles.cancel(change, charge)
     await lifecycle.complete_if_finished(change)
     return None
-
-
-async def _in_flight(change: Change, charge: Charge) -> bool:
-    query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
-    return (await change.session.exec(query.limit(1))).first() is not None

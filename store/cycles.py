@@ -13,6 +13,7 @@ from sqlalchemy import func
 from sqlmodel import and_, col, or_, select
 
 from agreements import enforcement, gate, schedule
+from agreements.attempts import UNFINISHED
 from agreements.money import Money
 from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
 from agreements.terms import CatchUpThen
@@ -214,6 +215,12 @@ def in_words(charge: Charge) -> str:
     if charge.purpose is ChargePurpose.VERIFICATION:
         return "verification, given back at once"
     return charge.description or "on demand" if charge.cycle is None else f"cycle {charge.cycle}"
+
+
+async def in_flight(change: Change, charge: Charge) -> bool:
+    """Whether money may be moving for a charge."""
+    query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
+    return (await change.session.exec(query.limit(1))).first() is not None
 
 
 def described(change: Change, charge: Charge) -> str:

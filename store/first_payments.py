@@ -43,7 +43,7 @@ async def with_new_card(change: Change, authorization: Authorization) -> Attempt
     The charge's own plan goes on meanwhile, and again if nothing comes of the page.
     """
     for charge in await cycles.overdue(change):
-        if charge.amount is not None and not await _in_flight(change, charge):
+        if charge.amount is not None and not await cycles.in_flight(change, charge):
             await cycles.drop_prepared(change, charge)
             return await _write(change, charge, authorization)
     charge = _verification(change)
@@ -130,8 +130,3 @@ async def _write(change: Change, charge: Charge, authorization: Authorization) -
     )
     change.session.add(payment)
     return payment
-
-
-async def _in_flight(change: Change, charge: Charge) -> bool:
-    query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))
-    return (await change.session.exec(query.limit(1))).first() is not None
