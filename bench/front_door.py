@@ -21,10 +21,13 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 _WARM_UP = 20
 
-# A row of a table once more, under other names: whatever columns the table has.
+# A row of a table once more, under other names: whatever columns the table has. Called in the from clause, the function
+# runs once a row; in the select list it would run once a column.
 _CLONE = """
-insert into {table} select (jsonb_populate_record(null::{table}, to_jsonb(r) || {changes})).*
-  from {table} r, generate_series(1, :count) n where {which}
+insert into {table} select made.*
+  from {table} r, generate_series(1, :count) n,
+       lateral jsonb_populate_record(null::{table}, to_jsonb(r) || {changes}) made
+ where {which}
 """
 _TABLES = {
     "credentials": (
