@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     charge_concurrency: int = Field(
         default=50, ge=1, description="Gateway calls under way at once, per worker process."
     )
+    workflow_sandbox: bool = Field(
+        default=True,
+        description="Run workflow code in Temporal's sandbox. Without it a workflow that enters the cache costs about "
+        "5 ms of CPU less.",
+    )
     provider_timeout: Duration = Field(
         default=timedelta(seconds=12), description="Longest wait for a provider's answer (seconds or ISO 8601)."
     )

@@ -51,6 +51,7 @@ from workflows.agreement import AgreementWorkflow
 from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
 from workflows.refund import RefundWorkflow
+from workflows.runner import runner
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
@@ -102,6 +103,7 @@ def workers(parts: Parts) -> list[Worker]:
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
             workflows=_WORKFLOWS,
+            workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
             activities=[clocks.advance_clock, _sweeps(parts).sweep, Orders(bench).obey],
             interceptors=[Heartbeats()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
