@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from pydantic import BaseModel
 
-from cli.embedded.postgres import write_private
+from cli.private_files import write_private
 from cli.sandbox_accounts import fresh_keys, register
 from settings import Settings
 from store import merchants

@@ -12,11 +12,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from cli.embedded.postgres import write_private
 from cli.embedded.stack import ReadyFile, Stack
 from cli.embedded.supervisor import StartFailed
 from cli.embedded.unprivileged import NoPlace
 from cli.front_door import READY
+from cli.private_files import write_private
 
 _console = Console()
 _errors = Console(stderr=True)

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from cli.embedded.supervisor import Process, StartFailed, User
 from cli.embedded.unprivileged import NoPlace, binaries, new_place, postgres_user, reachable
+from cli.private_files import write_private
 
 _ROLE = "autodebit"
 _SETTINGS = {
@@ -146,15 +147,6 @@ async def create_database(url: str, name: str, *, template: str = "template1") -
     finally:
         await connection.close()
     return given.set(database=name).render_as_string(hide_password=False)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Writes a file only we can read, whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    unfinished.rename(path)
 
 
 async def _clear_leftovers(cluster: Path) -> None:

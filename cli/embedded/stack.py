@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from cli.demo_merchant import DemoMerchant, ensure
 from cli.embedded.engines import Engines, external_engines
 from cli.embedded.ports import choose_ports
-from cli.embedded.postgres import write_private
 from cli.embedded.supervisor import Process, StartFailed, answers, tail
+from cli.private_files import write_private
 
 _USUAL_PORTS = {"temporal": 7233, "temporal_ui": 8233}
 _SANDBOXES = ("antom", "ottu", "pivot")
