@@ -7,6 +7,7 @@ from store.tables.declarations import Declaration
 from store.tables.events import Event, IdempotencyKey, Notification
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
 from store.tables.portal import PortalLink
+from store.tables.stops import Scope, StopSwitch
 from store.tables.trail import TrailEntry
 from store.tables.webhooks import Delivery, DeliveryAttempt, RetiredSecret, WebhookEndpoint
 
@@ -31,6 +32,8 @@ __all__ = [
     "PortalLink",
     "Refund",
     "RetiredSecret",
+    "Scope",
+    "StopSwitch",
     "TestClock",
     "TrailEntry",
     "WebhookEndpoint",
