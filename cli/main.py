@@ -76,6 +76,21 @@ def migrate() -> None:
 
 
 @app.command()
+def secrets(
+    file: Annotated[Path, typer.Argument(help="Where Docker Compose reads them.")] = Path(".env"),
+) -> None:
+    """Draw the secrets a deployment needs that are not in the file yet; what is there is never changed."""
+    from cli.secrets import TooOpen, write_secrets
+
+    try:
+        made = write_secrets(file)
+    except TooOpen as error:
+        typer.echo(f"autodebit: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{file}: {', '.join(made)} drawn" if made else f"{file}: everything is there")
+
+
+@app.command()
 def api(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
@@ -100,6 +115,7 @@ def sandbox(
     antom_port: Annotated[int | None, typer.Option(help="Port of the Antom sandbox; without it there is none.")] = None,
     ottu_port: Annotated[int | None, typer.Option(help="Port of the Ottu sandbox; without it there is none.")] = None,
     pivot_port: Annotated[int | None, typer.Option(help="Port of the Pivot sandbox; without it there is none.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Stand in for the payment providers, speaking their real protocols."""
     import logs
@@ -110,7 +126,7 @@ def sandbox(
     ports = {name: port for name, port in wanted.items() if port is not None}
     if not ports:
         raise typer.BadParameter("give at least one sandbox a port")
-    asyncio.run(serve(data, ports))
+    asyncio.run(serve(data, ports, host))
 
 
 def main() -> None:
