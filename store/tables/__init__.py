@@ -1,6 +1,7 @@
 """The tables. Every process sees them through this module."""
 
 from store.tables.agreements import Agreement, Authorization, CardChange, Credential
+from store.tables.audits import AuditFinding, AuditMark
 from store.tables.charges import Attempt, Charge, DecisionRecord, Refund
 from store.tables.consents import Consent
 from store.tables.declarations import Declaration
@@ -15,6 +16,8 @@ __all__ = [
     "Agreement",
     "ApiKey",
     "Attempt",
+    "AuditFinding",
+    "AuditMark",
     "Authorization",
     "CardChange",
     "Charge",

@@ -35,3 +35,26 @@ def upgrade() -> None:
         "stop_switches_in_force", "stop_switches", ["scope", "name", "livemode"], unique=True, postgresql_where=in_force
     )
     op.create_index("stop_switches_untold", "stop_switches", ["id"], postgresql_where=sa.text("not told"))
+
+    # What the background audit found, and how far it has come.
+    op.create_table(
+        "audit_findings",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("invariant", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("agreement_id", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("invariant", "subject"),
+    )
+    unresolved = sa.text("resolved_at is null")
+    op.create_index("audit_findings_open", "audit_findings", ["invariant", "found_at"], postgresql_where=unresolved)
+    op.create_index("audit_findings_of_agreement", "audit_findings", ["agreement_id"])
+    op.create_table(
+        "audit_marks",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("reached", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
