@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox bench cli
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev test test-api test-browser soak laws lint bench
+.PHONY: demo dev secrets test test-api test-browser soak laws lint bench
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -18,6 +18,10 @@ demo: $(VENV)/.synced
 # Everything on this machine until Ctrl-C.
 dev: $(VENV)/.synced
 	$(BIN)/autodebit dev
+
+# Draws what docker-compose.yml needs into .env; what is there already stays.
+secrets: $(VENV)/.synced
+	$(BIN)/autodebit secrets
 
 # Needs no browser.
 test: $(VENV)/.synced

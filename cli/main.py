@@ -129,6 +129,25 @@ def sandbox(
     asyncio.run(serve(data, ports, host))
 
 
+@app.command("sandbox-merchant")
+def sandbox_merchant(
+    data: Annotated[Path, typer.Option(help="Where its key is kept, so that a second call finds the same merchant.")],
+    antom: Annotated[str | None, typer.Option(help="Address of the Antom sandbox.")] = None,
+    ottu: Annotated[str | None, typer.Option(help="Address of the Ottu sandbox.")] = None,
+    pivot: Annotated[str | None, typer.Option(help="Address of the Pivot sandbox.")] = None,
+) -> None:
+    """Make a merchant in test mode with accounts at running sandboxes, and print its key."""
+    from cli.demo_merchant import ensure
+
+    given = {"antom": antom, "ottu": ottu, "pivot": pivot}
+    sandboxes = {gateway: url for gateway, url in given.items() if url}
+    made = asyncio.run(ensure(data, sandboxes, dict(os.environ)))
+    typer.echo(f"merchant: {made.merchant}")
+    typer.echo(f"key:      {made.secret_key}")
+    for gateway, account in made.accounts.items():
+        typer.echo(f"{gateway + ':':<9} {account}")
+
+
 def main() -> None:
     """The entry point: settings that are missing or wrong, and flaws of the rulebook, are named in one line each."""
     from agreements.rulebook import RulebookError
