@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -23,6 +24,23 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
+_PAYLOAD_KEY_BYTES = 32
+PLAIN = "plain"
+"""In the place of the first key: nothing is sealed, and the other keys open what once was."""
+
+
+def checked_payload_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """The ring as given. Raises ValueError, without showing the key, for one that is not 32 bytes in base64."""
+    for place, key in enumerate(keys, 1):
+        word = key.get_secret_value()
+        try:
+            good = (word == PLAIN and place == 1) or len(urlsafe_b64decode(word)) == _PAYLOAD_KEY_BYTES
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError(f"number {place} is no key; `autodebit codec new-key` makes one")
+    return keys
+
 
 class Settings(BaseSettings):
     """One instance per process; `dev` sets the variables for the processes it starts."""
@@ -30,7 +48,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="AUTODEBIT_", frozen=True)
 
     environment: Literal["dev", "production"] = Field(
-        default="production", description="`dev` prints logs for people; everything else is the same."
+        default="production", description="`dev` prints logs for people, and needs no keys for payloads."
     )
     database_url: str = Field(description="PostgreSQL, as `postgresql+asyncpg://user:password@host:port/database`.")
     temporal_address: str = Field(description="Temporal's frontend, `host:port`.")
@@ -47,6 +65,12 @@ class Settings(BaseSettings):
         description="Comma-separated Fernet keys of the vault, newest first: the first seals, all open."
     )
     vault_hash_key: SecretStr = Field(description="Key of the hash by which sealed tokens are found; never rotated.")
+    payload_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        validate_default=True,
+        description="Comma-separated keys of what Temporal stores, newest first: the first seals, all open; required"
+        " outside `dev` (docs/encryption.md).",
+    )
     rulebook: Path | None = Field(
         default=None, description="Folder of a rulebook to go by instead of the shipped one (docs/rulebook.md)."
     )
@@ -117,7 +141,14 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("payload_keys")
     @classmethod
-    def _split_proxies(cls, value: object) -> object:
+    def _sealed_outside_dev(cls, keys: tuple[SecretStr, ...], given: ValidationInfo) -> tuple[SecretStr, ...]:
+        if not keys and given.data.get("environment") != "dev":
+            raise ValueError("outside `dev` Temporal's histories are sealed; `autodebit codec new-key` makes a key")
+        return checked_payload_keys(keys)
+
+    @field_validator("trusted_proxies", "payload_keys", mode="before")
+    @classmethod
+    def _split_list(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value

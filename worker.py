@@ -85,7 +85,12 @@ class Parts:
 
 
 def workers(parts: Parts) -> list[Worker]:
-    """One worker per task queue: workflows, webhooks, and one for each provider."""
+    """One worker per task queue: workflows, webhooks, and one for each provider.
+
+    No provider is called from the workflows' queue: there Temporal may hand an activity to the worker that asked for it
+    (eagerly), past the queue's rate limit. What calls nobody is done there, and still on the providers' queues as well,
+    where workers before release 0.4 put it.
+    """
     start_deliveries = partial(workflows.start_deliveries, parts.temporal)
     deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
     clocks = TestClocks(
@@ -104,7 +109,7 @@ def workers(parts: Parts) -> list[Worker]:
             task_queue=AGREEMENTS_QUEUE,
             workflows=_WORKFLOWS,
             workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
-            activities=[clocks.advance_clock, _sweeps(parts).sweep, Orders(bench).obey],
+            activities=[clocks.advance_clock, _sweeps(parts).sweep, Orders(bench).obey, *_without_a_call(bench)],
             interceptors=[Heartbeats()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
@@ -119,7 +124,7 @@ def workers(parts: Parts) -> list[Worker]:
             Worker(
                 parts.temporal,
                 task_queue=gateway_queue(name),
-                activities=[*_steps(bench), checks.check_credentials],
+                activities=[*_calls(bench), checks.check_credentials, *_without_a_call(bench)],
                 max_concurrent_activities=parts.settings.charge_concurrency,
                 interceptors=[Heartbeats()],
                 graceful_shutdown_timeout=_FINISH_WITHIN,
@@ -171,23 +176,29 @@ def reach(temporal: Client) -> Reach:
     )
 
 
-def _steps(bench: Workbench) -> list[Callable[..., Any]]:
-    authorizations, charges, credentials = Authorizations(bench), Charges(bench), Credentials(bench)
-    reversals, news, reminders = Reversals(bench), ProviderNews(bench), Reminders(bench)
+def _calls(bench: Workbench) -> list[Callable[..., Any]]:
+    charges, credentials, reversals = Charges(bench), Credentials(bench), Reversals(bench)
     return [
-        authorizations.authorize,
-        authorizations.expire_authorization,
-        authorizations.expire_card_change,
+        Authorizations(bench).authorize,
         charges.charge,
         charges.inquire,
-        charges.lapse,
-        charges.announce,
         credentials.refresh,
         credentials.revoke_at_provider,
         credentials.release,
         reversals.reverse,
         reversals.refund,
         Declarations(bench).declare,
+    ]
+
+
+def _without_a_call(bench: Workbench) -> list[Callable[..., Any]]:
+    authorizations, charges = Authorizations(bench), Charges(bench)
+    news, reminders = ProviderNews(bench), Reminders(bench)
+    return [
+        authorizations.expire_authorization,
+        authorizations.expire_card_change,
+        charges.lapse,
+        charges.announce,
         Endings(bench).expire,
         reminders.remind_of_card_change,
         reminders.warn_of_expiry,
@@ -208,7 +219,7 @@ async def main() -> None:
         client = await stack.enter_async_context(http.client())
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)
-        temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
+        temporal = await workflows.connect(settings)
         parts = Parts(
             settings=settings,
             temporal=temporal,

@@ -32,7 +32,7 @@ def serve(host: str, port: int) -> None:
 
 async def connect(settings: Settings) -> Client:
     """Temporal's client, which connects at its first call: the API starts also while Temporal is away."""
-    return await client.connect(settings.temporal_address, settings.temporal_namespace, retry_config=_SOON, lazy=True)
+    return await client.connect(settings, retry_config=_SOON, lazy=True)
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:

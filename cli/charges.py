@@ -52,7 +52,7 @@ async def _resolve(request_id: str, outcome: Outcome, note: str) -> str:
     from workflows import client as workflows
 
     settings = Settings()
-    temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
+    temporal = await workflows.connect(settings)
     database = Database(settings.database_url, pool_size=1)
     try:
         links = Links(Vault(settings.vault_keys, settings.vault_hash_key), settings.public_url)

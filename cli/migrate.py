@@ -15,5 +15,5 @@ async def migrate() -> None:
     which is still handing back the interpreter's lock (seen with temporalio 1.35).
     """
     settings = Settings()
-    await prepare(await connect(settings.temporal_address, settings.temporal_namespace))
+    await prepare(await connect(settings))
     await migrate_database(settings.database_url)

@@ -140,7 +140,7 @@ async def _replay(wanted: Sequence[str], status: str | None) -> tuple[list[dict[
     settings = Settings()
     database = Database(settings.database_url, pool_size=2)
     try:
-        temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
+        temporal = await workflows.connect(settings)
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
         inside = Services(settings, database, vault, temporal, Patience(), Limits(settings))
         async with database.transaction() as session:

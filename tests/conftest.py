@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import AsyncIterator
 
 import pytest
+from cryptography.fernet import Fernet
 from playwright.async_api import Browser, Page
 
 from tests.support.browser import chromium, opened
@@ -15,6 +17,9 @@ from tests.support.house import house as a_house
 
 # Hundreds of cached workflows stay alive in a session: looking through all of them often costs more than it frees.
 gc.set_threshold(100_000, 50, 100)
+
+# As in production, what Temporal stores is sealed; the processes that tests start inherit it.
+os.environ.setdefault("AUTODEBIT_PAYLOAD_KEYS", Fernet.generate_key().decode())
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,6 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -26,8 +25,10 @@ from agreements.declarations import DeclarationStanding
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from agreements.status import AGREEMENT_ENDS
+from settings import Settings
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
+from workflows.codec import data_converter
 from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
 from workflows.messages import (
@@ -48,9 +49,12 @@ from workflows.test_clock import TestClockWorkflow
 _ANSWER_WITHIN = timedelta(seconds=2)
 
 
-async def connect(address: str, namespace: str, **options: Any) -> Client:
-    """A client that speaks our payload format; `options` are those of `Client.connect`."""
-    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter, **options)
+async def connect(settings: Settings, **options: Any) -> Client:
+    """The only way to Temporal: a client that seals what it sends; `options` are those of `Client.connect`."""
+    converter = data_converter(settings.payload_keys)
+    return await Client.connect(
+        settings.temporal_address, namespace=settings.temporal_namespace, data_converter=converter, **options
+    )
 
 
 async def start_agreement(client: Client, standing: Standing) -> None:

@@ -144,7 +144,7 @@ def vault(settings: Settings) -> Vault:
 
 @pytest.fixture(scope="session")
 async def temporal(settings: Settings) -> Client:
-    return await connect(settings.temporal_address, settings.temporal_namespace)
+    return await connect(settings)
 
 
 @pytest.fixture(scope="session", autouse=True)

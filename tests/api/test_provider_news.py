@@ -76,7 +76,8 @@ async def told(temporal: Client, agreement_id: str) -> list[str]:
     handle = temporal.get_workflow_handle(agreement_workflow_id(agreement_id))
     history = await handle.fetch_history()
     signals = [event.workflow_execution_signaled_event_attributes for event in history.events]
-    return [json.loads(signal.input.payloads[0].data) for signal in signals if signal.signal_name == "provider_news"]
+    inputs = [signal.input.payloads for signal in signals if signal.signal_name == "provider_news"]
+    return [notification for payloads in inputs for notification in await temporal.data_converter.decode(payloads)]
 
 
 async def with_attempt(database: Database, shop: Shop, status: AttemptStatus) -> tuple[str, str]:

@@ -7,13 +7,16 @@ import binascii
 import io
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import structlog
+from google.protobuf.message import Message
 from sqlalchemy import text
 from sqlmodel import SQLModel
+from temporalio.api.common.v1 import Payload
 from temporalio.client import Client
+from temporalio.converter import PayloadCodec
 
 import logs
 from store.database import Database
@@ -42,20 +45,40 @@ def leaked(raw: bytes, secrets: Iterable[str]) -> set[str]:
 
 
 async def histories(temporal: Client) -> dict[str, bytes]:
-    """Every workflow's events and every standalone activity's input, failures and result, as they are stored."""
+    """Every workflow's events and every standalone activity's input, failures and result; what is sealed is opened."""
+    codec = temporal.data_converter.payload_codec
     found: dict[str, bytes] = {}
     async for workflow in temporal.list_workflows(""):
         handle = temporal.get_workflow_handle(workflow.id, run_id=workflow.run_id)
-        found[f"{workflow.id} {workflow.run_id}"] = (await handle.fetch_history()).to_json().encode() + b"".join(
-            [event.SerializeToString() async for event in handle.fetch_history_events()]
-        )
+        events = [event async for event in handle.fetch_history_events()]
+        for event in events:
+            await unseal(event, codec)
+        found[f"{workflow.id} {workflow.run_id}"] = b"".join(event.SerializeToString() for event in events)
     async for activity in temporal.list_activities(""):
         told = await temporal.get_activity_handle(activity.activity_id).describe(
             include_input=True, include_outcome=True, include_last_failure=True
         )
-        raw = (told.raw_info, told.raw_input, told.raw_outcome)
-        found[activity.activity_id] = b"".join(part.SerializeToString() for part in raw if part is not None)
+        raw = [part for part in (told.raw_info, told.raw_input, told.raw_outcome) if part is not None]
+        for part in raw:
+            await unseal(part, codec)
+        found[activity.activity_id] = b"".join(part.SerializeToString() for part in raw)
     return found
+
+
+async def unseal(message: Message, codec: PayloadCodec | None) -> None:
+    """Opens every payload in a message of Temporal's, however deep, in place."""
+    if codec is None:
+        return
+    if isinstance(message, Payload):
+        [opened] = await codec.decode([message])
+        message.CopyFrom(opened)
+        return
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            parts = value.values() if isinstance(value, Mapping) else value if field.is_repeated else [value]
+            for part in parts:
+                if isinstance(part, Message):
+                    await unseal(part, codec)
 
 
 async def rows(database: Database) -> dict[str, bytes]:

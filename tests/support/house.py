@@ -131,7 +131,7 @@ async def house(*, working: bool = True) -> AsyncIterator[House]:
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
-        temporal = await workflows.connect(settings.temporal_address, settings.temporal_namespace)
+        temporal = await workflows.connect(settings)
         folder = stack.enter_context(data_folder())
         sandboxes = Sandboxes(await stack.enter_async_context(AsyncExitStack()), folder)
         tap = Tap()
