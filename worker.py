@@ -17,7 +17,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 import logs
-from activities import chores
+from activities import chores, stopping
 from activities.authorizations import Authorizations
 from activities.charges import Charges
 from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
@@ -148,6 +148,7 @@ def _sweeps(parts: Parts) -> Sweeps:
             chores.taking_up(parts.database, _take_up(parts)),
             chores.catching_up(parts.database, start_runs),
             chores.purging(parts.database, kept),
+            stopping.telling(parts.database, partial(workflows.look, parts.temporal)),
         ],
     )
 

@@ -31,10 +31,12 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
     return asyncio.run(inside())
 
 
-def operator(command: str, reason: str | None = None) -> Actor:
-    """Whoever runs a command, by their name on this machine."""
+def operator(command: str, reason: str | None = None, name: str | None = None) -> Actor:
+    """Whoever runs a command, by the name they give or theirs on this machine."""
     from store.actors import Actor
 
+    if name:
+        return Actor("operator", f"autodebit {command}", who=name, reason=reason)
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # a container's user may have a number only

@@ -22,6 +22,7 @@ from cli import (
     notifications,
     replay,
     rulebook,
+    stops,
     vault,
 )
 from settings import Settings
@@ -41,6 +42,9 @@ app.add_typer(rulebook.app, name="rulebook")
 app.add_typer(notifications.app, name="notifications")
 app.command("audit-trail")(audit_trail.audit_trail)
 app.add_typer(vault.app, name="vault")
+app.add_typer(stops.stop, name="stop")
+app.add_typer(stops.go, name="go")
+app.command("stops")(stops.stops)
 
 
 @app.command()

@@ -239,6 +239,12 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
     )
 
 
+async def sweep_now(client: Client) -> None:
+    """Asks the sweeper not to wait; without one there is nothing to ask, for whoever starts it sweeps first."""
+    with _gone():
+        await client.get_workflow_handle_for(SweeperWorkflow.run, "sweeper").signal(SweeperWorkflow.hurry)
+
+
 async def start_credential_checks(client: Client, interval: timedelta, gateways: Sequence[str]) -> None:
     """Starts the one workflow that asks providers for the credentials in use."""
     await client.start_workflow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
@@ -17,10 +18,14 @@ _ROUNDS_PER_RUN = 200
 class SweeperWorkflow:
     """One per namespace. Everything it does is safe to do twice."""
 
+    def __init__(self) -> None:
+        self._asked = False
+
     @workflow.run
     async def run(self, interval: timedelta) -> None:
         """Never ends; it continues as new before its history grows long."""
         for _ in range(_ROUNDS_PER_RUN):
+            self._asked = False
             await workflow.execute_activity(
                 SWEEP,
                 start_to_close_timeout=timedelta(minutes=1),
@@ -28,5 +33,13 @@ class SweeperWorkflow:
                 retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=30)),
                 summary="start what was left behind",
             )
-            await workflow.sleep(interval, summary="until the next sweep")
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._asked, timeout=interval, timeout_summary="until the next sweep"
+                )
         workflow.continue_as_new(interval)
+
+    @workflow.signal(description="sweep now, for something that should not wait")
+    def hurry(self) -> None:
+        """A stop switch was turned: running agreements are to be told within seconds."""
+        self._asked = True
