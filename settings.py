@@ -42,6 +42,10 @@ def checked_payload_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
+ADDRESS = r"^[^\s:]+:\d{1,5}$"
+"""`host:port`."""
+
+
 class Settings(BaseSettings):
     """One instance per process; `dev` sets the variables for the processes it starts."""
 
@@ -125,6 +129,30 @@ class Settings(BaseSettings):
         default=timedelta(days=1),
         gt=timedelta(0),
         description="How often providers that can be asked are asked for every card in use; found gone twice: revoked.",
+    )
+
+    audit_interval: Duration = Field(
+        default=timedelta(minutes=1),
+        gt=timedelta(0),
+        description="How often the ledger is audited against its invariants (docs/observability.md).",
+    )
+    metrics_address: str | None = Field(
+        default=None,
+        pattern=ADDRESS,
+        description="`host:port` of a private listener for this process's metrics, such as `0.0.0.0:9464`.",
+    )
+    temporal_metrics_address: str | None = Field(
+        default=None, pattern=ADDRESS, description="The same for the metrics of Temporal's SDK: `0.0.0.0:9465`."
+    )
+    metrics_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Bearer key of the API's `GET /metrics`; without it that is there in `dev` only.",
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Collector for traces, OTLP over HTTP: `http://collector:4318`. Without it, or the standard"
+        " `OTEL_EXPORTER_OTLP_ENDPOINT`, none are made.",
     )
 
     def notification_url(self, gateway: str, account: str) -> str:
