@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 
 from tests.support.clock import WorkflowClock, workflow_clock
+from tests.workflows.chore_scenarios import CHORE_SCENARIOS
 from tests.workflows.declaration_scenarios import DECLARATION_SCENARIOS
 from tests.workflows.refund_scenarios import REFUND_SCENARIOS
 from tests.workflows.scenarios import SCENARIOS
@@ -29,7 +30,12 @@ class Playable(Protocol):
         """Plays it to its end."""
 
 
-EVERY: dict[str, Callable[[], Playable]] = {**SCENARIOS, **REFUND_SCENARIOS, **DECLARATION_SCENARIOS}
+EVERY: dict[str, Callable[[], Playable]] = {
+    **SCENARIOS,
+    **REFUND_SCENARIOS,
+    **DECLARATION_SCENARIOS,
+    **CHORE_SCENARIOS,
+}
 FOLDER = Path(__file__).parent.parent / "histories"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
 from temporalio.worker import Replayer
 from temporalio.workflow import NondeterminismError
 
@@ -15,6 +16,7 @@ from tests.support.clock import WorkflowClock
 from tests.support.house import House, Shop
 from tests.workflows.record import EVERY, FOLDER, runs
 from workflows.agreement import AgreementWorkflow
+from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.sweeper import SweeperWorkflow
@@ -23,10 +25,17 @@ from workflows.test_clock import TestClockWorkflow
 RECORDED = sorted(FOLDER.glob("*/*.json"))
 
 
-def replayer() -> Replayer:
+def replayer(converter: DataConverter = pydantic_data_converter) -> Replayer:
     return Replayer(
-        workflows=[AgreementWorkflow, RefundWorkflow, DeclarationWorkflow, TestClockWorkflow, SweeperWorkflow],
-        data_converter=pydantic_data_converter,
+        workflows=[
+            AgreementWorkflow,
+            RefundWorkflow,
+            DeclarationWorkflow,
+            TestClockWorkflow,
+            SweeperWorkflow,
+            CredentialChecksWorkflow,
+        ],
+        data_converter=converter,
     )
 
 
@@ -70,7 +79,7 @@ async def test_every_history_of_this_session_replays(house: House, shop: Shop) -
     assert (await shop.read(agreement))["status"] == "completed"
     histories = house.temporal.list_workflows(
         "WorkflowType IN ('AgreementWorkflow', 'RefundWorkflow', 'DeclarationWorkflow', 'TestClockWorkflow',"
-        " 'SweeperWorkflow')"
+        " 'SweeperWorkflow', 'CredentialChecksWorkflow')"
     ).map_histories()
-    replayed = await replayer().replay_workflows(histories, raise_on_replay_failure=False)
+    replayed = await replayer(house.temporal.data_converter).replay_workflows(histories, raise_on_replay_failure=False)
     assert {run: repr(failure) for run, failure in replayed.replay_failures.items()} == {}
