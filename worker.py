@@ -20,12 +20,14 @@ import logs
 from activities import chores, stopping
 from activities.authorizations import Authorizations
 from activities.charges import Charges
+from activities.context import LogContext
 from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
 from activities.credentials import Credentials
 from activities.declarations import Declarations
 from activities.deliveries import Deliveries
 from activities.endings import Endings
 from activities.liveness import Heartbeats
+from activities.measured import measured
 from activities.news import ProviderNews
 from activities.on_file import CredentialChecks
 from activities.orders import Orders
@@ -46,6 +48,9 @@ from settings import Settings
 from store.database import Database
 from store.retention import Kept
 from store.vault import Vault
+from telemetry import ledger
+from telemetry import temporal as telemetry
+from telemetry.exposition import Exposition
 from workflows import client as workflows
 from workflows.agreement import AgreementWorkflow
 from workflows.credential_checks import CredentialChecksWorkflow
@@ -91,6 +96,7 @@ def workers(parts: Parts) -> list[Worker]:
     (eagerly), past the queue's rate limit. What calls nobody is done there, and still on the providers' queues as well,
     where workers before release 0.4 put it.
     """
+    ledger.watch()
     start_deliveries = partial(workflows.start_deliveries, parts.temporal)
     deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
     clocks = TestClocks(
@@ -101,8 +107,8 @@ def workers(parts: Parts) -> list[Worker]:
         partial(workflows.tick_declaration, parts.temporal),
         partial(workflows.look, parts.temporal),
     )
-    bench = Workbench(parts.settings, parts.database, parts.vault, parts.gateways, start_deliveries)
-    checks = CredentialChecks(bench, lists(parts.http), partial(workflows.look, parts.temporal))
+    bench = Workbench(parts.settings, parts.database, parts.vault, measured(parts.gateways), start_deliveries)
+    checks = CredentialChecks(bench, measured(lists(parts.http)), partial(workflows.look, parts.temporal))
     return [
         Worker(
             parts.temporal,
@@ -110,14 +116,14 @@ def workers(parts: Parts) -> list[Worker]:
             workflows=_WORKFLOWS,
             workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
             activities=[clocks.advance_clock, _sweeps(parts).sweep, Orders(bench).obey, *_without_a_call(bench)],
-            interceptors=[Heartbeats()],
+            interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
         Worker(
             parts.temporal,
             task_queue=DELIVERIES_QUEUE,
             activities=[deliveries.deliver],
-            interceptors=[Heartbeats()],
+            interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
         *(
@@ -126,7 +132,7 @@ def workers(parts: Parts) -> list[Worker]:
                 task_queue=gateway_queue(name),
                 activities=[*_calls(bench), checks.check_credentials, *_without_a_call(bench)],
                 max_concurrent_activities=parts.settings.charge_concurrency,
-                interceptors=[Heartbeats()],
+                interceptors=[Heartbeats(), LogContext()],
                 graceful_shutdown_timeout=_FINISH_WITHIN,
             )
             for name in parts.gateways
@@ -220,7 +226,7 @@ async def main() -> None:
         client = await stack.enter_async_context(http.client())
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)
-        temporal = await workflows.connect(settings)
+        temporal = await workflows.connect(settings, **telemetry.options(settings))
         parts = Parts(
             settings=settings,
             temporal=temporal,
@@ -234,6 +240,7 @@ async def main() -> None:
             await stack.enter_async_context(worker)
         await workflows.start_sweeper(temporal, settings.sweep_interval)
         await workflows.start_credential_checks(temporal, settings.credential_check_interval, sorted(lists(client)))
+        stack.enter_context(Exposition(database).listening(settings.metrics_address))
         if settings.worker_health_port is not None:
             server = await asyncio.start_server(_healthy, "127.0.0.1", settings.worker_health_port)
             await stack.enter_async_context(server)

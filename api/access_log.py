@@ -7,7 +7,13 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from telemetry import metrics
+
 _log = structlog.get_logger("api.access")
+
+_METHODS = frozenset(("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"))
+_IDS = frozenset(("agreement_id", "charge_id", "refund_id"))
+"""Of the address's parts these are told; others hold tokens."""
 
 
 class AccessLog:
@@ -33,5 +39,8 @@ class AccessLog:
             await self._app(scope, receive, watch)
         finally:
             route = getattr(scope.get("route"), "path", "none")
-            spent = round((time.perf_counter() - started) * 1000, 1)
-            _log.info("request", method=scope["method"], route=route, status=status, ms=spent)
+            spent = time.perf_counter() - started
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            metrics.REQUEST_SECONDS.labels(method, route, status).observe(spent)
+            named = {name: value for name, value in scope.get("path_params", {}).items() if name in _IDS}
+            _log.info("request", method=scope["method"], route=route, status=status, ms=round(spent * 1000, 1), **named)

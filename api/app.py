@@ -30,6 +30,7 @@ from api.routes import (
     declarations,
     events,
     health,
+    metrics,
     notifications,
     payment_methods,
     portal,
@@ -44,6 +45,7 @@ from settings import Settings
 from store.database import Database
 from store.pages import BadCursor
 from store.vault import Vault
+from telemetry import ledger
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +61,7 @@ def create_app(
     patience: Patience | None = None,
 ) -> FastAPI:
     """The application. Whoever makes it owns, and closes, what it is made of."""
+    ledger.watch()
     app = FastAPI(
         title="autodebit",
         version="1",
@@ -86,7 +89,7 @@ def create_app(
         credentials,
     ):
         app.include_router(module.router)
-    for module in (notifications, returns, health, reference):
+    for module in (notifications, returns, health, metrics, reference):
         app.include_router(module.router)
     app.include_router(card_changes.pages)
     app.include_router(card_entry.router)

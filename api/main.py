@@ -14,6 +14,8 @@ from api.app import create_app
 from settings import Settings
 from store.database import Database
 from store.vault import Vault
+from telemetry import temporal as telemetry
+from telemetry.exposition import Exposition
 from workflows import client
 
 # A caller is told after two seconds that Temporal is away, not after the client's usual ten.
@@ -32,7 +34,7 @@ def serve(host: str, port: int) -> None:
 
 async def connect(settings: Settings) -> Client:
     """Temporal's client, which connects at its first call: the API starts also while Temporal is away."""
-    return await client.connect(settings, retry_config=_SOON, lazy=True)
+    return await client.connect(settings, retry_config=_SOON, lazy=True, **telemetry.options(settings))
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
@@ -44,6 +46,7 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         app, host, port, access_log=False, log_config=None, server_header=False, proxy_headers=False
     )
     try:
-        await uvicorn.Server(config).serve()
+        with Exposition(database).listening(settings.metrics_address):
+            await uvicorn.Server(config).serve()
     finally:
         await database.close()

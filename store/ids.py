@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from datetime import datetime
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -21,4 +22,13 @@ def new(prefix: str) -> str:
     global _last
     with _one_at_a_time:
         _last = number = max((int(time.time() * 1000) << 80) | secrets.randbits(80), _last + 1)
+    return _written(prefix, number)
+
+
+def first_at(prefix: str, instant: datetime) -> str:
+    """The id before which all were made that were made earlier; of nothing."""
+    return _written(prefix, int(instant.timestamp() * 1000) << 80)
+
+
+def _written(prefix: str, number: int) -> str:
     return f"{prefix}_" + "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
