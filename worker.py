@@ -18,6 +18,7 @@ from temporalio.worker import Worker
 
 import logs
 from activities import chores, stopping
+from activities.audit import Audits
 from activities.authorizations import Authorizations
 from activities.charges import Charges
 from activities.context import LogContext
@@ -53,6 +54,7 @@ from telemetry import temporal as telemetry
 from telemetry.exposition import Exposition
 from workflows import client as workflows
 from workflows.agreement import AgreementWorkflow
+from workflows.audits import AuditsWorkflow
 from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
 from workflows.refund import RefundWorkflow
@@ -70,6 +72,7 @@ _WORKFLOWS = (
     TestClockWorkflow,
     SweeperWorkflow,
     CredentialChecksWorkflow,
+    AuditsWorkflow,
 )
 
 log = structlog.get_logger()
@@ -109,13 +112,20 @@ def workers(parts: Parts) -> list[Worker]:
     )
     bench = Workbench(parts.settings, parts.database, parts.vault, measured(parts.gateways), start_deliveries)
     checks = CredentialChecks(bench, measured(lists(parts.http)), partial(workflows.look, parts.temporal))
+    audits = Audits(parts.database, partial(workflows.is_running, parts.temporal))
     return [
         Worker(
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
             workflows=_WORKFLOWS,
             workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
-            activities=[clocks.advance_clock, _sweeps(parts).sweep, Orders(bench).obey, *_without_a_call(bench)],
+            activities=[
+                clocks.advance_clock,
+                _sweeps(parts).sweep,
+                audits.audit,
+                Orders(bench).obey,
+                *_without_a_call(bench),
+            ],
             interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
         ),
@@ -240,6 +250,7 @@ async def main() -> None:
             await stack.enter_async_context(worker)
         await workflows.start_sweeper(temporal, settings.sweep_interval)
         await workflows.start_credential_checks(temporal, settings.credential_check_interval, sorted(lists(client)))
+        await workflows.start_audits(temporal, settings.audit_interval)
         stack.enter_context(Exposition(database).listening(settings.metrics_address))
         if settings.worker_health_port is not None:
             server = await asyncio.start_server(_healthy, "127.0.0.1", settings.worker_health_port)

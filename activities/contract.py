@@ -22,6 +22,7 @@ REFUND_NEWS = "settle_refund_news"
 DECLARE = "declare"
 ADVANCE_CLOCK = "advance_clock"
 SWEEP = "sweep"
+AUDIT = "audit"
 CHECK_CREDENTIALS = "check_credentials"
 DELIVER = "deliver"
 

@@ -18,6 +18,7 @@ from cli import (
     charge_views,
     charges,
     events,
+    invariants,
     merchants,
     notifications,
     replay,
@@ -41,6 +42,7 @@ rulebook.app.command()(replay.replay)
 app.add_typer(rulebook.app, name="rulebook")
 app.add_typer(notifications.app, name="notifications")
 app.command("audit-trail")(audit_trail.audit_trail)
+app.command("audit")(invariants.audit)
 app.add_typer(vault.app, name="vault")
 app.add_typer(stops.stop, name="stop")
 app.add_typer(stops.go, name="go")

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
     ActivityIDConflictPolicy,
     Priority,
@@ -28,6 +28,7 @@ from agreements.status import AGREEMENT_ENDS
 from settings import Settings
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
+from workflows.audits import AuditsWorkflow
 from workflows.codec import data_converter
 from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
@@ -254,6 +255,28 @@ async def start_credential_checks(client: Client, interval: timedelta, gateways:
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
+
+
+async def start_audits(client: Client, interval: timedelta) -> None:
+    """Starts the one workflow that has the ledger audited."""
+    await client.start_workflow(
+        AuditsWorkflow.run,
+        interval,
+        id="audits",
+        task_queue=AGREEMENTS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+
+
+async def is_running(client: Client, agreement_id: str) -> bool:
+    """Whether an agreement's workflow has begun and not ended."""
+    try:
+        found = await client.get_workflow_handle(agreement_workflow_id(agreement_id)).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return found.status is WorkflowExecutionStatus.RUNNING
 
 
 async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
