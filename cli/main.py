@@ -17,6 +17,7 @@ from cli import (
     bench,
     charge_views,
     charges,
+    codec,
     events,
     invariants,
     merchants,
@@ -44,6 +45,7 @@ app.add_typer(notifications.app, name="notifications")
 app.command("audit-trail")(audit_trail.audit_trail)
 app.command("audit")(invariants.audit)
 app.add_typer(vault.app, name="vault")
+app.add_typer(codec.app, name="codec")
 app.add_typer(stops.stop, name="stop")
 app.add_typer(stops.go, name="go")
 app.command("stops")(stops.stops)
@@ -164,7 +166,7 @@ def main() -> None:
         typer.echo(str(error), err=True)
         sys.exit(2)
     except ValidationError as error:
-        if error.title != Settings.__name__:
+        if not error.title.endswith(Settings.__name__):
             raise
         for problem in error.errors():
             typer.echo(f"AUTODEBIT_{str(problem['loc'][0]).upper()}: {problem['msg']} (docs/settings.md)", err=True)
