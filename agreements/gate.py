@@ -104,14 +104,17 @@ def may_send(
     limits: QueryLimits,
     rulebook_version: str,
     made: int = 0,
+    held: bool = False,
 ) -> Clearance:
     """The gate: with stop, terms, caps and budgets as they are now (design promise 4). Parameters as for `clear`.
+
+    `held`: a stop switch is in force for the provider or the merchant.
 
     It is passed before the first call and before every repeat. A repeat that may not be sent leaves the attempt as it
     is: somebody else may have ended it, and what was sent before is still to be found out.
     """
     unsent = attempt.status is AttemptStatus.PREPARED
-    if book.agreement.stop is not Stop.NONE or book.agreement.ended or charge.paid_at is not None:
+    if held or book.agreement.stop is not Stop.NONE or book.agreement.ended or charge.paid_at is not None:
         return Clearance.LATER
     if not (unsent or attempt.status.open):
         return Clearance.LATER

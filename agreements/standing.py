@@ -91,6 +91,9 @@ class RecentCharge(_Frozen):
     due_at: datetime
     amount: str
     status: str
+    tries: int = 0
+    last: str = ""
+    """What the last try met with, and what was decided."""
 
 
 class Standing(_Frozen):
@@ -104,6 +107,8 @@ class Standing(_Frozen):
     stop: Stop
     closed: bool
     """Ended, and nothing is left to find out or to give back."""
+    held: str = ""
+    """Which stop switches of operators hold its debits, by whom and why; empty where none does."""
     authorize_at: datetime | None = None
     authorization_expires_at: datetime | None = None
     refresh_at: datetime | None = None

@@ -39,7 +39,7 @@ async def stop(
     switch = StopSwitch(id=ids.new("stp"), scope=scope, name=name, livemode=livemode, reason=reason, by=by, at=at)
     statement = insert(StopSwitch).values(**switch.model_dump())
     one_in_force = ("scope", "name", "livemode"), text("lifted_at is null")
-    await session.execute(statement.on_conflict_do_nothing(index_elements=one_in_force[0], index_where=one_in_force[1]))
+    await session.exec(statement.on_conflict_do_nothing(index_elements=one_in_force[0], index_where=one_in_force[1]))
     found = (await session.exec(_in_force().where(*_of(scope, name, livemode)))).one()
     return found, found.id == switch.id
 
@@ -60,8 +60,9 @@ async def drained(database: Database) -> bool:
     for _ in range(_TRIES):
         try:
             async with database.transaction() as session:
-                await session.execute(text("set local lock_timeout = '1s'"))
-                await session.execute(text("lock table stop_switches in exclusive mode"))
+                connection = await session.connection()
+                await connection.execute(text("set local lock_timeout = '1s'"))
+                await connection.execute(text("lock table stop_switches in exclusive mode"))
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
                 raise
@@ -121,14 +122,14 @@ async def tell(session: AsyncSession, switch: StopSwitch, agreement: Agreement) 
     statement = (
         update(StopSwitch).where(*_as_seen(switch), col(StopSwitch.told_to) < agreement.id).values(told_to=agreement.id)
     )
-    if (await session.execute(statement)).rowcount == 0:  # type: ignore[attr-defined]
+    if (await session.exec(statement)).rowcount == 0:
         return None
     return await at_the_gate(session, agreement)
 
 
 async def all_told(session: AsyncSession, switch: StopSwitch) -> None:
     """Nobody is left to be told, unless the switch was turned meanwhile."""
-    await session.execute(update(StopSwitch).where(*_as_seen(switch)).values(told=True))
+    await session.exec(update(StopSwitch).where(*_as_seen(switch)).values(told=True))
 
 
 def _as_seen(switch: StopSwitch) -> tuple[ColumnElement[bool], ...]:
