@@ -37,7 +37,7 @@ class Totals:
         """The result."""
         totals = [
             Total(kind=kind, label=label, currency=currency, **sums)
-            for (kind, label, currency), sums in sorted(self._sums.items())
+            for (kind, label, currency), sums in sorted(self._sums.items(), key=lambda each: _place(*each[0]))
         ]
         return Matching(
             findings=tuple(findings), totals=tuple(totals), settled=dict(self._settled), fees=dict(self._fees)
@@ -52,3 +52,7 @@ class Totals:
             self._settled[row.settled_currency] += row.settled
         if row.fee is not None and row.fee_currency:
             self._fees[row.fee_currency] += row.fee
+
+
+def _place(kind: RowKind, label: str, currency: str) -> tuple[str, int, str]:
+    return currency, list(RowKind).index(kind), label
