@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from agreements.agenda import StepKind
+from agreements.agenda import Step, StepKind
 from agreements.standing import Standing
 
 AGREEMENTS_QUEUE = "agreements"
@@ -45,9 +45,59 @@ STEPS: dict[StepKind, str] = {
 """Every step of the agenda is one activity of this name; all take StepInput and answer a Standing."""
 
 
+_WITHOUT_A_CALL = frozenset(
+    {
+        StepKind.EXPIRE,
+        StepKind.EXPIRE_AUTHORIZATION,
+        StepKind.LAPSE,
+        StepKind.ANNOUNCE,
+        StepKind.EXPIRE_CARD_CHANGE,
+        StepKind.REMIND,
+        StepKind.WARN,
+    }
+)
+
+
 def gateway_queue(gateway: str) -> str:
-    """One queue per provider, so that its rate limit and its outages are its own."""
+    """One queue per provider, so that its rate limit and its outages are its own. Every task of it calls the provider;
+    what does not has no business there.
+    """
     return f"gateway-{gateway}"
+
+
+def step_queue(kind: StepKind, gateway: str) -> str | None:
+    """Where a step is done; None is the workflow's own queue, for steps that only touch our own database."""
+    return None if kind in _WITHOUT_A_CALL else gateway_queue(gateway)
+
+
+class Urgency(IntEnum):
+    """What goes first where a queue is behind, such as on the first of the month; Temporal's priority keys."""
+
+    REVOCATION = 1
+    """And whatever a customer waits for."""
+    QUESTION = 2
+    """What became of money, money on its way back, and what a merchant asked for."""
+    RENEWAL = 3
+    RETRY = 4
+    BACKFILL = 5
+
+
+_URGENCY = {
+    StepKind.REVOKE: Urgency.REVOCATION,
+    StepKind.AUTHORIZE: Urgency.REVOCATION,
+    StepKind.INQUIRE: Urgency.QUESTION,
+    StepKind.REVERSE: Urgency.QUESTION,
+    StepKind.RELEASE: Urgency.BACKFILL,
+}
+
+
+def urgency(step: Step) -> Urgency:
+    """How urgent a step is."""
+    if step.kind is not StepKind.CHARGE:
+        return _URGENCY.get(step.kind, Urgency.RENEWAL)
+    if step.on_demand:
+        return Urgency.QUESTION
+    return Urgency.RENEWAL if step.attempt <= 1 else Urgency.RETRY
 
 
 class _Frozen(BaseModel):

@@ -48,6 +48,8 @@ class Step(BaseModel):
     due_at: datetime
     subject: str = ""
     attempt: int = 0
+    on_demand: bool = False
+    """A charge somebody asked for; no date of the plan."""
     title: str
 
 
@@ -117,6 +119,7 @@ def _collecting(standing: Standing) -> Iterator[Step]:
             due_at=charge.at,
             subject=charge.charge_id,
             attempt=charge.attempt,
+            on_demand=charge.cycle is None,
             title=f"charge {_cycle(charge.cycle)}, attempt {charge.attempt}: {charge.amount}{because}",
         )
     for notice in standing.notices:

@@ -22,9 +22,12 @@ with workflow.unsafe.imports_passed_through():
         Obeyed,
         OrderInput,
         StepInput,
-        gateway_queue,
+        Urgency,
+        step_queue,
+        urgency,
     )
     from agreements.agenda import Step, next_step
+    from agreements.explaining import explain
     from agreements.standing import Standing
     from agreements.status import AgreementStatus
     from workflows import search_attributes
@@ -86,11 +89,13 @@ class AgreementWorkflow:
                 agreement_id=self._standing.agreement.id, at=self._now(), subject=step.subject, attempt=step.attempt
             ),
             step.title,
+            urgency(step),
+            task_queue=step_queue(step.kind, self._standing.agreement.gateway),
         )
 
     async def _settle(self, notification_id: str) -> None:
         news = NewsInput(agreement_id=self._standing.agreement.id, notification_id=notification_id, at=self._now())
-        await self._do(NEWS, news, "settle news from the provider")
+        await self._do(NEWS, news, "settle news from the provider", Urgency.QUESTION)
         self._news.remove(notification_id)
 
     async def _obey(self, order: Order) -> None:
@@ -112,18 +117,24 @@ class AgreementWorkflow:
             self._remark = f"signal '{order.kind}' could not be obeyed: {obeyed.refused}"
         self._adopt(obeyed.standing)
 
-    async def _do(self, activity: str, argument: StepInput | NewsInput, summary: str) -> None:
-        agreement = self._standing.agreement
+    async def _do(
+        self,
+        activity: str,
+        argument: StepInput | NewsInput,
+        summary: str,
+        first: Urgency,
+        task_queue: str | None = None,
+    ) -> None:
         standing = await workflow.execute_activity(
             activity,
             argument,
             result_type=Standing,
-            task_queue=gateway_queue(agreement.gateway),
+            task_queue=task_queue,
             start_to_close_timeout=_CALL,
             heartbeat_timeout=_HEARTBEAT,
             retry_policy=_UNTIL_IT_WORKS,
             summary=summary,
-            priority=Priority(fairness_key=agreement.merchant_id),
+            priority=Priority(priority_key=first, fairness_key=self._standing.agreement.merchant_id),
         )
         self._adopt(standing)
 
@@ -202,10 +213,15 @@ class AgreementWorkflow:
             self._revision += 1
         self._describe()
 
-    @workflow.query
+    @workflow.query(description="what the workflow goes by, as data")
     def snapshot(self) -> Standing:
         """What the workflow goes by, for operators."""
         return self._standing
+
+    @workflow.query(description="what happens next, when and why, in words")
+    def explain(self) -> str:
+        """What happens next, when and why; what holds it, what would change it, and what was decided last."""
+        return explain(self._standing, self._now())
 
     def _take_up(self, command_id: str, standing: Standing) -> CommandResult:
         if command_id in self._applied:

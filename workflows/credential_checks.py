@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contract import CHECK_CREDENTIALS, CheckInput, gateway_queue
+    from activities.contract import CHECK_CREDENTIALS, CheckInput, Urgency, gateway_queue
     from workflows.messages import CredentialChecksStart
 
 _ROUNDS_PER_RUN = 100
@@ -32,5 +32,6 @@ class CredentialChecksWorkflow:
                     heartbeat_timeout=timedelta(seconds=10),
                     retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=10)),
                     summary=f"ask {gateway} which credentials are still on file",
+                    priority=Priority(priority_key=Urgency.BACKFILL),
                 )
         workflow.continue_as_new(start)

@@ -11,7 +11,7 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contract import DECLARE, DeclarationInput, gateway_queue
+    from activities.contract import DECLARE, DeclarationInput, Urgency, gateway_queue
     from agreements.declarations import DeclarationStanding, DeclarationStatus
     from workflows.messages import DeclarationStart
 
@@ -53,7 +53,7 @@ class DeclarationWorkflow:
             heartbeat_timeout=_HEARTBEAT,
             retry_policy=_UNTIL_IT_WORKS,
             summary=before.title,
-            priority=Priority(fairness_key=before.merchant_id),
+            priority=Priority(priority_key=Urgency.RETRY, fairness_key=before.merchant_id),
         )
         self._clock = max(self._clock, self._declaration.as_of)
 

@@ -12,7 +12,7 @@ from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.contract import REFUND, REFUND_NEWS, RefundInput, RefundNewsInput, gateway_queue
+    from activities.contract import REFUND, REFUND_NEWS, RefundInput, RefundNewsInput, Urgency, gateway_queue
     from agreements.refunds import RefundStanding, RefundStatus
     from workflows.messages import RefundStart
 
@@ -52,6 +52,7 @@ class RefundWorkflow:
             REFUND,
             RefundInput(agreement_id=refund.agreement_id, refund_id=refund.refund_id, at=self._now()),
             refund.title,
+            task_queue=gateway_queue(refund.gateway),
         )
 
     async def _settle(self, notification_id: str) -> None:
@@ -64,17 +65,18 @@ class RefundWorkflow:
         await self._do(REFUND_NEWS, news, "settle news from the provider")
         self._news.remove(notification_id)
 
-    async def _do(self, activity: str, argument: RefundInput, summary: str) -> None:
+    async def _do(self, activity: str, argument: RefundInput, summary: str, task_queue: str | None = None) -> None:
+        """News touches only our own database: it is settled on the workflow's own queue."""
         refund = await workflow.execute_activity(
             activity,
             argument,
             result_type=RefundStanding,
-            task_queue=gateway_queue(self._refund.gateway),
+            task_queue=task_queue,
             start_to_close_timeout=_CALL,
             heartbeat_timeout=_HEARTBEAT,
             retry_policy=_UNTIL_IT_WORKS,
             summary=summary,
-            priority=Priority(fairness_key=self._refund.merchant_id),
+            priority=Priority(priority_key=Urgency.QUESTION, fairness_key=self._refund.merchant_id),
         )
         self._refund = refund
         self._clock = max(self._clock, refund.as_of)

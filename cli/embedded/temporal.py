@@ -27,8 +27,15 @@ _TYPES = {
     SearchAttributeIndexedValueType.DATETIME: "Datetime",
     SearchAttributeIndexedValueType.BOOL: "Bool",
 }
-# Fairness keys per merchant are ignored without this.
-_DYNAMIC_CONFIG = ("matching.enableFairness=true",)
+_DYNAMIC_CONFIG = (
+    # Fairness keys per merchant are ignored without this.
+    "matching.enableFairness=true",
+    # Fairness, priorities and rates hold in each partition of a queue by itself: four of them, the server's default,
+    # let a small merchant wait behind a large one by chance (docs/throughput.md). What waits in the others is taken
+    # over.
+    "matching.numTaskqueueReadPartitions=1",
+    "matching.numTaskqueueWritePartitions=1",
+)
 # The second makes a skip cost 10 ms instead of 1 s. Names of server 1.32.
 TIME_SKIPPING = ("frontend.WorkflowTimeSkippingEnabled=true", 'history.timerProcessorMaxTimeShift="10ms"')
 

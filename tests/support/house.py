@@ -83,6 +83,7 @@ class House:
     outside: httpx.AsyncClient
     sandboxes: Sandboxes
     tap: Tap
+    parts: Parts
 
     async def shop(self, gateway: str = "antom") -> Shop:
         """A merchant in test mode with an account of its own at a gateway's sandbox.
@@ -144,4 +145,4 @@ async def house(*, working: bool = True) -> AsyncIterator[House]:
             await stack.enter_async_context(worker)
         outside = await stack.enter_async_context(httpx.AsyncClient(timeout=20, trust_env=False))
         sandbox_url = await sandboxes.url("antom")
-        yield House(settings, temporal, database, vault, sandbox_url, outside, sandboxes, tap)
+        yield House(settings, temporal, database, vault, sandbox_url, outside, sandboxes, tap, parts)

@@ -56,8 +56,8 @@ class RefundScenario:
 
         queue, id_ = f"refunds-{uuid4().hex}", refund_workflow_id(self.first.refund_id)
         async with (
-            Worker(clock.client, task_queue=queue, workflows=[RefundWorkflow], **worker_options),  # type: ignore[arg-type]
-            Worker(clock.client, task_queue=gateway_queue(self.first.gateway), activities=[call, settle]),
+            Worker(clock.client, task_queue=queue, workflows=[RefundWorkflow], activities=[settle], **worker_options),  # type: ignore[arg-type]
+            Worker(clock.client, task_queue=gateway_queue(self.first.gateway), activities=[call]),
         ):
             start = RefundStart(refund=self.first, news=list(self.news))
             handle: Handle = await clock.client.start_workflow(RefundWorkflow.run, start, id=id_, task_queue=queue)

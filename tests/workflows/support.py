@@ -109,7 +109,13 @@ async def running(
     queue = f"agreements-{uuid4().hex}"
     gateway = gateway_queue(start.standing.agreement.gateway)
     async with (
-        Worker(client, task_queue=queue, workflows=[AgreementWorkflow], activities=[script.obey()], **worker_options),  # type: ignore[arg-type]
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[AgreementWorkflow],
+            activities=[script.obey(), *script.activities()],
+            **worker_options,  # type: ignore[arg-type]
+        ),
         Worker(client, task_queue=gateway, activities=script.activities()),
     ):
         await client.start_workflow(
