@@ -1,32 +1,56 @@
-"""The text operators read on an agreement's page in the Temporal UI."""
+"""The text operators read on a workflow's page in the Temporal UI. No personal data, no secrets."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from agreements.agenda import next_step
-from agreements.standing import Standing
+from agreements.declarations import DeclarationStanding
+from agreements.explaining import in_words, why
+from agreements.refunds import RefundStanding
+from agreements.standing import RecentCharge, Standing
+from agreements.status import Stop
 
 
 def details(standing: Standing, now: datetime, remark: str = "") -> str:
-    """Markdown: terms, credential, what happens next, and the last charges. No personal data, no secrets.
+    """Markdown: what holds it, what happens next and why, terms, credential, and the last charges.
 
     `remark` says what of an operator's last signal was ignored or refused.
     """
     step = next_step(standing, now)
-    coming = f"{step.title}, {step.due_at:%Y-%m-%d %H:%M} UTC" if step else "nothing, until news arrives"
-    lines = [
-        f"**{standing.status}**: {standing.terms}",
-        "",
-        f"- credential: {standing.credential}",
-        f"- next: {coming}",
+    lines = [f"**{standing.status}**: {standing.terms}", ""]
+    if standing.held:
+        lines += [f"**No debit is made: {standing.held}**", ""]
+    elif standing.stop is Stop.PAUSED:
+        lines += ["**No debit is made: the merchant paused it**", ""]
+    lines += [
+        f"- next: {in_words(step)}",
+        f"- why: {why(standing, step)}",
+        f"- pays with: {standing.credential}",
     ]
     if remark:
         lines.append(f"- last signal: {remark}")
     if standing.recent:
-        lines += ["", "| cycle | due (UTC) | amount | status |", "| --- | --- | --- | --- |"]
-        lines += [
-            f"| {charge.cycle or '-'} | {charge.due_at:%Y-%m-%d %H:%M} | {charge.amount} | {charge.status} |"
-            for charge in standing.recent
-        ]
+        lines += ["", "| cycle | due (UTC) | amount | status | tries | last decision |", f"|{' --- |' * 6}"]
+        lines += [_row(charge) for charge in standing.recent]
     return "\n".join(lines)
+
+
+def refund_details(refund: RefundStanding) -> str:
+    """What became of a refund so far, and when the provider is asked again."""
+    return _of_a_call(refund.title, refund.status, refund.agreement_id, refund.next_at)
+
+
+def declaration_details(declaration: DeclarationStanding) -> str:
+    """The same of a declaration at customs."""
+    return _of_a_call(declaration.title, declaration.status, declaration.agreement_id, declaration.next_at)
+
+
+def _of_a_call(title: str, status: str, agreement_id: str, at: datetime | None) -> str:
+    coming = f"ask the provider, {at:%F %H:%M} UTC" if at else "nothing: the outcome is known"
+    return f"**{status}**: {title}\n\n- next: {coming}\n- agreement: {agreement_id}"
+
+
+def _row(charge: RecentCharge) -> str:
+    cells = (charge.cycle or "-", f"{charge.due_at:%F %H:%M}", charge.amount, charge.status, charge.tries, charge.last)
+    return f"| {' | '.join(map(str, cells))} |"
