@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox bench cli
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev secrets test test-api test-browser soak laws lint bench
+.PHONY: demo dev secrets test test-api test-browser test-deploy soak laws lint bench
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -34,6 +34,10 @@ test-api: $(VENV)/.synced
 # The pages customers meet, in a Chromium that must be on PATH.
 test-browser: $(VENV)/.synced
 	$(BIN)/pytest -m browser tests/pages tests/sandbox
+
+# Every service of docker-compose.yml as a process of this machine, installed as in the image.
+test-deploy: $(VENV)/.synced
+	$(BIN)/pytest -n 0 -m deploy tests/deploy
 
 # Agreements collected while every kind of process is killed, then an audit; `make soak SEED=7` repeats a plan of kills.
 soak: $(VENV)/.synced

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from temporalio.client import Client
@@ -47,6 +50,16 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     )
     try:
         with Exposition(database).listening(settings.metrics_address):
-            await uvicorn.Server(config).serve()
+            await _Server(config).serve()
     finally:
         await database.close()
+
+
+class _Server(uvicorn.Server):
+    """Being told to stop is no failure: uvicorn's own would end the process by the signal it was sent."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.deploy.compose import Json
 
-_WITHIN = 60
+_WITHIN = 120
 _TRIES_APART = 0.2
 
 

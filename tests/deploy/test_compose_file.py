@@ -60,6 +60,7 @@ def test_no_secret_stands_in_a_service_that_does_not_need_it() -> None:
         "AUTODEBIT_VAULT_KEYS": engine,
         "AUTODEBIT_VAULT_HASH_KEY": engine,
         "AUTODEBIT_PAYLOAD_KEYS": engine,
+        "AUTODEBIT_METRICS_KEY": engine,
     }
 
 

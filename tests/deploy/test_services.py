@@ -27,6 +27,8 @@ from tests.sandbox.support import free_port
 from tests.support.folders import data_folder
 from tests.support.shops import agreement_body
 
+pytestmark = pytest.mark.deploy
+
 DRAWN = {name: draw() for name, (_, draw) in SECRETS.items()}
 
 
@@ -82,7 +84,7 @@ async def deployment(folder: Path) -> AsyncIterator[tuple[Machine, dict[str, Any
             yield here, services, ports
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_every_service_becomes_healthy_and_an_agreement_is_collected_through_them() -> None:
     with data_folder() as folder:
         async with deployment(folder) as (here, services, ports):
@@ -91,14 +93,19 @@ async def test_every_service_becomes_healthy_and_an_agreement_is_collected_throu
             health = [str(free_port()), str(free_port())]
             await asyncio.gather(
                 here.start("sandbox", services["sandbox"], {"/data": str(folder), **sandboxes}),
-                *(here.start(f"api {port}", services["api"], {"8000": str(port)}) for port in ports),
-                *(here.start(f"worker {port}", services["worker"], {"8001": port}) for port in health),
+                *(here.start(f"api {port}", services["api"], {"8000": str(port), **scraped()}) for port in ports),
+                *(here.start(f"worker {port}", services["worker"], {"8001": port, **scraped()}) for port in health),
             )
             here.addresses = {**here.addresses, "sandbox.localhost": "127.0.0.1", "/data": str(folder), **sandboxes}
             said = await here.run(services["sandbox-merchant"])
             key = next(line.split()[1] for line in said.splitlines() if line.startswith("key:"))
             await collect_one(key, ports, f"http://127.0.0.1:{sandboxes['9101']}")
             assert set((await here.stop()).values()) == {0}
+
+
+def scraped() -> dict[str, str]:
+    """Ports of a process's metrics."""
+    return {"9464": str(free_port()), "9465": str(free_port())}
 
 
 async def collect_one(key: str, ports: list[int], sandbox: str) -> None:
