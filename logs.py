@@ -12,6 +12,7 @@ import sys
 from typing import TextIO
 
 import structlog
+from opentelemetry import trace
 from structlog.types import EventDict, Processor, WrappedLogger
 
 # They log whole addresses and headers, which may hold codes and keys.
@@ -42,6 +43,7 @@ def set_up(environment: str, to: TextIO = sys.stderr) -> None:
     people = environment == "dev"
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        traced,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -63,6 +65,12 @@ def set_up(environment: str, to: TextIO = sys.stderr) -> None:
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def traced(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """The line with the trace it belongs to, where traces are made."""
+    found = trace.get_current_span().get_span_context()
+    return {**line, "trace_id": format(found.trace_id, "032x")} if found.is_valid else line
 
 
 def redact(_: WrappedLogger, __: str, line: EventDict) -> EventDict:

@@ -49,7 +49,7 @@ from settings import Settings
 from store.database import Database
 from store.retention import Kept
 from store.vault import Vault
-from telemetry import ledger
+from telemetry import ledger, tracing
 from telemetry import temporal as telemetry
 from telemetry.exposition import Exposition
 from workflows import client as workflows
@@ -233,6 +233,7 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
+        stack.enter_context(tracing.exporting(settings, "worker"))
         client = await stack.enter_async_context(http.client())
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)

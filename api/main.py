@@ -18,6 +18,7 @@ from settings import Settings
 from store.database import Database
 from store.vault import Vault
 from telemetry import temporal as telemetry
+from telemetry import tracing
 from telemetry.exposition import Exposition
 from workflows import client
 
@@ -49,7 +50,7 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
         app, host, port, access_log=False, log_config=None, server_header=False, proxy_headers=False
     )
     try:
-        with Exposition(database).listening(settings.metrics_address):
+        with tracing.exporting(settings, "api"), Exposition(database).listening(settings.metrics_address):
             await _Server(config).serve()
     finally:
         await database.close()

@@ -8,6 +8,7 @@ from typing import Any
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from settings import Settings
+from telemetry import tracing
 
 
 def options(settings: Settings) -> dict[str, Any]:
@@ -15,6 +16,10 @@ def options(settings: Settings) -> dict[str, Any]:
     chosen: dict[str, Any] = {}
     if settings.temporal_metrics_address is not None:
         chosen["runtime"] = _runtime(settings.temporal_metrics_address)
+    if tracing.wanted(settings):
+        from telemetry.interceptor import Tracing
+
+        chosen["interceptors"] = [Tracing()]
     return chosen
 
 
