@@ -30,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from agreements.explaining import explain
     from agreements.standing import Standing
     from agreements.status import AgreementStatus
-    from workflows import search_attributes
+    from workflows import builds, search_attributes
     from workflows.details import details
     from workflows.messages import AgreementStart, CommandResult
     from workflows.orders import Order, read_order
@@ -67,7 +67,7 @@ class AgreementWorkflow:
         """Answers the status the agreement ended with."""
         while self._orders or self._news or not self._standing.closed:
             self._show()
-            self._continue_as_new_when_long()
+            self._roll()
             step = next_step(self._standing, self._now())
             if self._orders:
                 await self._obey(self._orders[0])
@@ -149,11 +149,13 @@ class AgreementWorkflow:
         except TimeoutError:
             return
 
-    def _continue_as_new_when_long(self) -> None:
+    def _roll(self) -> None:
+        """Continues as new when the history is long, or when another build is wanted and news have come in this run."""
         info = workflow.info()
         long = info.is_continue_as_new_suggested() or info.get_current_history_length() > self._roll_after
-        if long and workflow.all_handlers_finished():
-            workflow.continue_as_new(
+        moves = self._revision > 0 and builds.another_build_is_wanted()
+        if (long or moves) and workflow.all_handlers_finished():
+            builds.continue_as_new(
                 AgreementStart(
                     standing=self._standing.model_copy(update={"as_of": self._clock}),
                     news=self._news,
@@ -200,6 +202,11 @@ class AgreementWorkflow:
         if now > self._clock:
             self._clock = now
             self._revision += 1
+
+    @workflow.signal(description=_OURS)
+    def nudge(self) -> None:
+        """Another build of the worker is wanted: what rests is to go on with it."""
+        self._revision += 1
 
     @workflow.signal(dynamic=True, description="revoke, request_card_change: for operators; any other is ignored")
     def order(self, name: str, payloads: Sequence[RawValue]) -> None:

@@ -9,6 +9,7 @@ from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.contract import AUDIT
+    from workflows import builds
 
 _ROUNDS_PER_RUN = 200
 
@@ -19,7 +20,7 @@ class AuditsWorkflow:
 
     @workflow.run
     async def run(self, interval: timedelta) -> None:
-        """Never ends; it continues as new before its history grows long."""
+        """Never ends; it continues as new before its history grows long, or when another build is wanted."""
         for _ in range(_ROUNDS_PER_RUN):
             await workflow.sleep(interval, summary="until the next audit")
             await workflow.execute_activity(
@@ -29,4 +30,6 @@ class AuditsWorkflow:
                 retry_policy=RetryPolicy(maximum_interval=timedelta(minutes=5)),
                 summary="audit the ledger",
             )
-        workflow.continue_as_new(interval)
+            if builds.another_build_is_wanted():
+                break
+        builds.continue_as_new(interval)

@@ -13,6 +13,7 @@ from temporalio.common import Priority, RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from activities.contract import DECLARE, DeclarationInput, Urgency, gateway_queue
     from agreements.declarations import DeclarationStanding, DeclarationStatus
+    from workflows import builds
     from workflows.messages import DeclarationStart
 
 # One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
@@ -31,11 +32,15 @@ class DeclarationWorkflow:
     def __init__(self, start: DeclarationStart) -> None:
         self._declaration = start.declaration
         self._clock = start.declaration.as_of
+        self._nudges = 0
 
     @workflow.run
     async def run(self, start: DeclarationStart) -> DeclarationStatus:
         """Answers how the declaration ended."""
         while (due_at := self._declaration.next_at) is not None:
+            if self._nudges and builds.another_build_is_wanted():
+                declaration = self._declaration.model_copy(update={"as_of": self._clock})
+                builds.continue_as_new(DeclarationStart(declaration=declaration))
             if due_at <= self._now():
                 await self._perform()
             else:
@@ -59,11 +64,13 @@ class DeclarationWorkflow:
 
     async def _rest(self, due_at: datetime) -> None:
         """Waits for the next call. A test clock stands still, so only its tick can end the wait."""
-        clock = self._clock
+        clock, nudges = self._clock, self._nudges
         wait = None if self._on_test_clock else due_at - self._now()
         try:
             await workflow.wait_condition(
-                lambda: self._clock > clock, timeout=wait, timeout_summary="ask the provider again"
+                lambda: self._clock > clock or self._nudges > nudges,
+                timeout=wait,
+                timeout_summary="ask the provider again",
             )
         except TimeoutError:
             return
@@ -72,6 +79,11 @@ class DeclarationWorkflow:
     def tick(self, now: datetime) -> None:
         """The agreement's test clock has moved."""
         self._clock = max(self._clock, now)
+
+    @workflow.signal
+    def nudge(self) -> None:
+        """Another build of the worker is wanted: what rests is to go on with it."""
+        self._nudges += 1
 
     @workflow.query
     def snapshot(self) -> DeclarationStanding:

@@ -81,3 +81,5 @@ class CredentialChecksStart(BaseModel):
 
     interval: timedelta
     gateways: list[str]
+    next_at: datetime | None = None
+    """When they are asked next; without it an interval after the start."""

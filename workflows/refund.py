@@ -14,6 +14,7 @@ from temporalio.common import Priority, RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from activities.contract import REFUND, REFUND_NEWS, RefundInput, RefundNewsInput, Urgency, gateway_queue
     from agreements.refunds import RefundStanding, RefundStatus
+    from workflows import builds
     from workflows.messages import RefundStart
 
 # One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
@@ -33,11 +34,15 @@ class RefundWorkflow:
         self._refund = start.refund
         self._clock = start.refund.as_of
         self._news = list(start.news)
+        self._nudges = 0
 
     @workflow.run
     async def run(self, start: RefundStart) -> RefundStatus:
         """Answers how the refund ended."""
         while self._news or self._refund.next_at is not None:
+            if self._nudges and builds.another_build_is_wanted():
+                refund = self._refund.model_copy(update={"as_of": self._clock})
+                builds.continue_as_new(RefundStart(refund=refund, news=self._news))
             if self._news:
                 await self._settle(self._news[0])
             elif self._refund.next_at is not None and self._refund.next_at <= self._now():
@@ -83,11 +88,13 @@ class RefundWorkflow:
 
     async def _rest(self) -> None:
         """Waits for the next look or for news. A test clock stands still, so only its tick can end the wait."""
-        due_at, clock = self._refund.next_at, self._clock
+        due_at, clock, nudges = self._refund.next_at, self._clock, self._nudges
         wait = None if due_at is None or self._on_test_clock else due_at - self._now()
         try:
             await workflow.wait_condition(
-                lambda: bool(self._news) or self._clock > clock, timeout=wait, timeout_summary="ask the provider again"
+                lambda: bool(self._news) or self._clock > clock or self._nudges > nudges,
+                timeout=wait,
+                timeout_summary="ask the provider again",
             )
         except TimeoutError:
             return
@@ -102,6 +109,11 @@ class RefundWorkflow:
     def tick(self, now: datetime) -> None:
         """The agreement's test clock has moved."""
         self._clock = max(self._clock, now)
+
+    @workflow.signal
+    def nudge(self) -> None:
+        """Another build of the worker is wanted: what rests is to go on with it."""
+        self._nudges += 1
 
     @workflow.query
     def snapshot(self) -> RefundStanding:

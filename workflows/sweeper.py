@@ -10,6 +10,7 @@ from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from activities.contract import SWEEP
+    from workflows import builds
 
 _ROUNDS_PER_RUN = 200
 
@@ -23,7 +24,7 @@ class SweeperWorkflow:
 
     @workflow.run
     async def run(self, interval: timedelta) -> None:
-        """Never ends; it continues as new before its history grows long."""
+        """Never ends; it continues as new before its history grows long, or when another build is wanted."""
         for _ in range(_ROUNDS_PER_RUN):
             self._asked = False
             await workflow.execute_activity(
@@ -37,7 +38,9 @@ class SweeperWorkflow:
                 await workflow.wait_condition(
                     lambda: self._asked, timeout=interval, timeout_summary="until the next sweep"
                 )
-        workflow.continue_as_new(interval)
+            if builds.another_build_is_wanted():
+                break
+        builds.continue_as_new(interval)
 
     @workflow.signal(description="sweep now, for something that should not wait")
     def hurry(self) -> None:
