@@ -7,7 +7,7 @@ Tests reach it as a merchant does, through the HTTP API and the provider's page;
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from cryptography.fernet import Fernet
 from fastapi import FastAPI
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 
 from api.app import create_app
 from cli.embedded.engines import Engines
@@ -109,7 +109,7 @@ class House:
 
 
 @asynccontextmanager
-async def house(*, working: bool = True) -> AsyncIterator[House]:
+async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = ()) -> AsyncIterator[House]:
     """Everything started, and stopped again; without the worker unless `working`."""
     async with AsyncExitStack() as stack:
         engines = Engines(stack.enter_context(data_folder()), durable=False)
@@ -132,7 +132,7 @@ async def house(*, working: bool = True) -> AsyncIterator[House]:
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
-        temporal = await workflows.connect(settings)
+        temporal = await workflows.connect(settings, interceptors=interceptors)
         folder = stack.enter_context(data_folder())
         sandboxes = Sandboxes(await stack.enter_async_context(AsyncExitStack()), folder)
         tap = Tap()
