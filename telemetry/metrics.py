@@ -110,6 +110,12 @@ VIOLATIONS = Counter(
     registry=REGISTRY,
 )
 AUDITED = Counter("autodebit_audited_agreements", "Agreements the background audit looked at.", registry=REGISTRY)
+SETTLEMENT_DIFFERENCES = Counter(
+    "autodebit_settlement_differences",
+    "Differences between providers' settlement files and the ledger that were found for the first time.",
+    ("gateway", "reason"),
+    registry=REGISTRY,
+)
 
 # An increase is only seen by Prometheus where there was a value before.
 for _invariant in Invariant:
