@@ -4,7 +4,7 @@
 `matching` finds the differences, `sums` those between a payout and its summary; `words` tells them to people.
 """
 
-from agreements.reconciliation.days import Days, Expected, Scope, Span, of_batch, of_day, window
+from agreements.reconciliation.days import DATED, Days, Expected, Scope, Span, of_batch, of_day, window
 from agreements.reconciliation.matching import Books, match
 from agreements.reconciliation.records import (
     DifferenceStatus,
@@ -27,6 +27,7 @@ from agreements.reconciliation.records import (
 from agreements.reconciliation.sums import TOTAL, check
 
 __all__ = [
+    "DATED",
     "TOTAL",
     "Books",
     "Days",

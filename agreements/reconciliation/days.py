@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
 
-from agreements.reconciliation.records import Movement, ReportRow
+from agreements.reconciliation.records import Movement, ReportRow, RowKind
 
 _SKEW = timedelta(minutes=5)
 """As far apart as a provider lets two clocks be before it refuses our requests."""
 
 Span = tuple[date, date]
 """First and last day, both included."""
+DATED = (RowKind.PAYMENT, RowKind.REFUND, RowKind.CANCEL)
+"""What a payout takes in by the day on which it happened; fees and disputes come when they come."""
 Scope = tuple[str, str]
 """Payment method and currency: what is settled at one rhythm."""
 
@@ -65,7 +67,7 @@ def of_batch(zone: tzinfo, rows: Iterable[ReportRow], others: Mapping[Scope, Ite
     first: dict[Scope, date] = {}
     last: dict[Scope, date] = {}
     for row in rows:
-        if row.at is not None and row.payment_method is not None:
+        if row.kind in DATED and row.at is not None and row.payment_method is not None:
             scope, day = (row.payment_method, row.currency), row.at.astimezone(zone).date()
             first[scope] = min(first.get(scope, day), day)
             last[scope] = max(last.get(scope, day), day)
