@@ -25,6 +25,11 @@ def plain_types(type_: str, item: Any, _context: Any) -> str | Literal[False]:
     return False
 
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA, render_item=plain_types)
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=METADATA,
+    render_item=plain_types,
+    transaction_per_migration=True,
+)
 with context.begin_transaction():
     context.run_migrations()

@@ -21,6 +21,7 @@ class Agreement(SQLModel, table=True):
         UniqueConstraint("merchant_id", "livemode", "reference"),
         Index("agreements_newest", "merchant_id", "livemode", text("id desc")),
         Index("agreements_due", "test_clock_id", "next_step_at"),
+        Index("agreements_unstarted", "written_at", postgresql_where=text("not started")),
     )
 
     id: str = Field(primary_key=True)
@@ -62,6 +63,8 @@ class Agreement(SQLModel, table=True):
     next_charge_at: datetime | None = optional_instant()
     next_step_at: datetime | None = optional_instant()
     started: bool = False
+    restored_at: datetime | None = optional_instant()
+    """When the engine stopped whose backup this row comes from: a debit due by then may have been made already."""
     written_at: datetime = created_at()
     """In real time; `created_at` is in the agreement's own."""
     created_at: datetime = instant()

@@ -142,3 +142,5 @@ def upgrade() -> None:
         ["account_id"],
         postgresql_where=sa.text("status <> 'resolved'"),
     )
+    # Agreements taken up from a backup.
+    op.add_column("agreements", sa.Column("restored_at", sa.DateTime(timezone=True), nullable=True))
