@@ -65,7 +65,7 @@ def next_step(standing: Standing, now: datetime) -> Step | None:
 def _steps(standing: Standing) -> Iterator[Step]:
     yield from _consent(standing)
     yield from _found_out_and_given_back(standing)
-    if standing.stop is Stop.NONE:
+    if standing.stop is Stop.NONE and not standing.held:
         yield from _collecting(standing)
 
 
