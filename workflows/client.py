@@ -225,7 +225,8 @@ async def advance_clock(client: Client, clock_id: str) -> None:
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         start_signal=TestClockWorkflow.advance.__name__,
-        static_summary=f"test clock {clock_id}",
+        static_summary=f"moves test clock {clock_id} to its target",
+        static_details="Runs everything that falls due on the way, in order, each at its own instant of this clock.",
     )
 
 
@@ -237,6 +238,8 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
         id="sweeper",
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary="takes up what a crash left behind, and tells agreements of stop switches",
+        static_details=f"Sweeps every {interval.total_seconds():.0f} s, and at once when it gets the signal `hurry`.",
     )
 
 
@@ -254,6 +257,7 @@ async def start_credential_checks(client: Client, interval: timedelta, gateways:
         id="credential-checks",
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=f"asks {' and '.join(gateways)} which credentials are still on file",
     )
 
 
@@ -265,6 +269,7 @@ async def start_audits(client: Client, interval: timedelta) -> None:
         id="audits",
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary="audits the ledger against its invariants",
     )
 
 

@@ -14,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.contract import DECLARE, DeclarationInput, Urgency, gateway_queue
     from agreements.declarations import DeclarationStanding, DeclarationStatus
     from workflows import builds
+    from workflows.details import declaration_details
     from workflows.messages import DeclarationStart
 
 # One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
@@ -37,6 +38,7 @@ class DeclarationWorkflow:
     @workflow.run
     async def run(self, start: DeclarationStart) -> DeclarationStatus:
         """Answers how the declaration ended."""
+        self._show()
         while (due_at := self._declaration.next_at) is not None:
             if self._nudges and builds.another_build_is_wanted():
                 declaration = self._declaration.model_copy(update={"as_of": self._clock})
@@ -61,6 +63,7 @@ class DeclarationWorkflow:
             priority=Priority(priority_key=Urgency.RETRY, fairness_key=before.merchant_id),
         )
         self._clock = max(self._clock, self._declaration.as_of)
+        self._show()
 
     async def _rest(self, due_at: datetime) -> None:
         """Waits for the next call. A test clock stands still, so only its tick can end the wait."""
@@ -89,6 +92,9 @@ class DeclarationWorkflow:
     def snapshot(self) -> DeclarationStanding:
         """What the workflow goes by, for operators."""
         return self._declaration
+
+    def _show(self) -> None:
+        workflow.set_current_details(declaration_details(self._declaration))
 
     @property
     def _on_test_clock(self) -> bool:

@@ -15,6 +15,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.contract import REFUND, REFUND_NEWS, RefundInput, RefundNewsInput, Urgency, gateway_queue
     from agreements.refunds import RefundStanding, RefundStatus
     from workflows import builds
+    from workflows.details import refund_details
     from workflows.messages import RefundStart
 
 # One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
@@ -39,6 +40,7 @@ class RefundWorkflow:
     @workflow.run
     async def run(self, start: RefundStart) -> RefundStatus:
         """Answers how the refund ended."""
+        self._show()
         while self._news or self._refund.next_at is not None:
             if self._nudges and builds.another_build_is_wanted():
                 refund = self._refund.model_copy(update={"as_of": self._clock})
@@ -85,6 +87,7 @@ class RefundWorkflow:
         )
         self._refund = refund
         self._clock = max(self._clock, refund.as_of)
+        self._show()
 
     async def _rest(self) -> None:
         """Waits for the next look or for news. A test clock stands still, so only its tick can end the wait."""
@@ -119,6 +122,9 @@ class RefundWorkflow:
     def snapshot(self) -> RefundStanding:
         """What the workflow goes by, for operators."""
         return self._refund
+
+    def _show(self) -> None:
+        workflow.set_current_details(refund_details(self._refund))
 
     @property
     def _on_test_clock(self) -> bool:
