@@ -101,7 +101,7 @@ class Sweeps:
                 await chore(now)
 
     async def _unstarted(self, before: datetime) -> list[str]:
-        query = select(Agreement.id).where(col(Agreement.started).is_(False), Agreement.written_at < before)
+        query = select(Agreement.id).where(~col(Agreement.started), Agreement.written_at < before)
         async with self._database.transaction() as session:
             return list(await session.exec(query.limit(_BATCH)))
 
@@ -110,7 +110,7 @@ class Sweeps:
             (await session.get_one(Agreement, agreement_id)).started = True
 
     async def _unstarted_of(self, table: type[Refund] | type[Declaration], before: datetime) -> list[str]:
-        query = select(table.id).where(col(table.started).is_(False), table.written_at < before)
+        query = select(table.id).where(~col(table.started), table.written_at < before)
         async with self._database.transaction() as session:
             return list(await session.exec(query.limit(_BATCH)))
 
@@ -164,7 +164,7 @@ class Sweeps:
             select(Delivery.id, Delivery.run)
             .join(Event, col(Event.id) == Delivery.event_id)
             .where(
-                col(Delivery.started).is_(False),
+                ~col(Delivery.started),
                 Delivery.status == DeliveryStatus.PENDING,
                 Delivery.queued_at < before,
             )
