@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from agreements import rates
+
 
 def _seconds(value: object) -> object:
     """A variable is text, of which pydantic takes ISO 8601 only."""
@@ -23,6 +25,7 @@ def _seconds(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+Rates = Annotated[tuple[tuple[str, rates.Rate], ...], NoDecode, BeforeValidator(rates.read)]
 
 _PAYLOAD_KEY_BYTES = 32
 PLAIN = "plain"
@@ -93,6 +96,14 @@ class Settings(BaseSettings):
     worker_health_port: int | None = Field(default=None, description="Port of the worker's `/readyz`; none by default.")
     charge_concurrency: int = Field(
         default=50, ge=1, description="Gateway calls under way at once, per worker process."
+    )
+    gateway_rates: Rates = Field(
+        default=(),
+        description="Calls a provider may get in any stretch of time, over all workers and merchants, such as"
+        " `antom=50/s,ottu=1800/min`; set on the Temporal server at every start of a worker (docs/throughput.md).",
+    )
+    merchant_rates: Rates = Field(
+        default=(), description="The same for each merchant by itself, where a provider counts by account."
     )
     workflow_sandbox: bool = Field(
         default=True,

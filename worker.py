@@ -43,7 +43,7 @@ from api import replay
 from api.limits import Limits
 from api.services import Patience, Services
 from gateways import http
-from gateways.connectors import connectors, lists
+from gateways.connectors import calls_per_charge, connectors, lists
 from gateways.port import Gateway
 from settings import Settings
 from store.database import Database
@@ -53,6 +53,7 @@ from telemetry import ledger, tracing
 from telemetry import temporal as telemetry
 from telemetry.exposition import Exposition
 from workflows import client as workflows
+from workflows import rates
 from workflows.agreement import AgreementWorkflow
 from workflows.audits import AuditsWorkflow
 from workflows.credential_checks import CredentialChecksWorkflow
@@ -225,7 +226,10 @@ def _without_a_call(bench: Workbench) -> list[Callable[..., Any]]:
 
 
 async def main() -> None:
-    """Runs until SIGTERM or Ctrl-C; activities under way are finished first. Raises RulebookError before it starts."""
+    """Runs until SIGTERM or Ctrl-C; activities under way are finished first.
+
+    Raises RulebookError, and ValueError for the rate of a gateway that does not exist, before it starts.
+    """
     settings = Settings()
     rulebook.use(settings.rulebook)
     logs.set_up(settings.environment)
@@ -247,6 +251,7 @@ async def main() -> None:
             gateways=connectors(client),
         )
         stack.push_async_callback(parts.webhooks.close)
+        await rates.keep(temporal, settings.gateway_rates, settings.merchant_rates, calls_per_charge())
         for worker in workers(parts):
             await stack.enter_async_context(worker)
         await workflows.start_sweeper(temporal, settings.sweep_interval)

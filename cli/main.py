@@ -22,6 +22,7 @@ from cli import (
     invariants,
     merchants,
     notifications,
+    rates,
     replay,
     rulebook,
     stops,
@@ -49,6 +50,7 @@ app.add_typer(codec.app, name="codec")
 app.add_typer(stops.stop, name="stop")
 app.add_typer(stops.go, name="go")
 app.command("stops")(stops.stops)
+app.add_typer(rates.app, name="rates")
 
 
 @app.command()

@@ -17,6 +17,11 @@ def connectors(client: httpx.AsyncClient) -> dict[str, Gateway]:
     return {made.name: made for made in (antom.gateway(client), ottu.gateway(client), pivot.gateway(client))}
 
 
+def calls_per_charge() -> dict[str, int]:
+    """What an ordinary charge costs at each gateway: one call, or two where a debit is opened first."""
+    return {kind.name: 2 if kind.traits.opens else 1 for kind in (antom.Antom, ottu.Ottu, pivot.Pivot)}
+
+
 def lists(client: httpx.AsyncClient) -> dict[str, Lists]:
     """The gateways that can be asked what a customer has on file; Antom cannot, and tells by itself."""
     return {"ottu": ottu_cards.cards(client), "pivot": pivot_methods.methods(client)}

@@ -27,7 +27,7 @@ _TYPES = {
     SearchAttributeIndexedValueType.DATETIME: "Datetime",
     SearchAttributeIndexedValueType.BOOL: "Bool",
 }
-_DYNAMIC_CONFIG = (
+DYNAMIC_CONFIG = (
     # Fairness keys per merchant are ignored without this.
     "matching.enableFairness=true",
     # Fairness, priorities and rates hold in each partition of a queue by itself: four of them, the server's default,
@@ -48,7 +48,7 @@ class Temporal:
         self._data = data.resolve()
         self._port = port
         self._ui_port = ui_port
-        self._dynamic_config = _DYNAMIC_CONFIG + (TIME_SKIPPING if time_skipping else ())
+        self._dynamic_config = DYNAMIC_CONFIG + (TIME_SKIPPING if time_skipping else ())
 
     @property
     def address(self) -> str:

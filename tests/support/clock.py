@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
-from cli.embedded.temporal import TIME_SKIPPING, program
+from cli.embedded.temporal import DYNAMIC_CONFIG, TIME_SKIPPING, program
 from workflows import search_attributes
 
 
@@ -37,7 +37,7 @@ class WorkflowClock:
 @asynccontextmanager
 async def workflow_clock() -> AsyncIterator[WorkflowClock]:
     """A server of its own, in memory, with time-skipping V2 switched on."""
-    extra = [part for option in TIME_SKIPPING for part in ("--dynamic-config-value", option)]
+    extra = [part for option in DYNAMIC_CONFIG + TIME_SKIPPING for part in ("--dynamic-config-value", option)]
     environment = await WorkflowEnvironment.start_time_skipping_v2(
         ts_config=TimeSkippingConfig(enabled=False),
         dev_server_existing_path=program(),

@@ -1,0 +1,105 @@
+"""`autodebit rates`: how fast providers may be called, kept by the Temporal server for all workers together."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.database import operator
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from temporalio.client import Client
+
+    from workflows.rates import Limit
+
+app = typer.Typer(help="Limit how fast providers are called, over all workers.", no_args_is_help=True)
+
+Gateway = Annotated[str, typer.Argument(help="The provider: antom, ottu or pivot.")]
+By = Annotated[str | None, typer.Option("--by", help="Who; by default the user's name on this machine.")]
+
+
+@app.command("list")
+def list_() -> None:
+    """Show the limits in force."""
+    from rich.table import Table
+
+    from cli.tables import console
+    from gateways.connectors import calls_per_charge
+    from workflows import rates
+
+    table = Table("gateway", "for", "charges a second", "why", "by", "since (UTC)")
+    for gateway in calls_per_charge():
+        found = _at_temporal(partial(rates.limits, gateway=gateway))
+        _row(table, gateway, "all", found.total)
+        _row(table, gateway, "each merchant", found.each_merchant)
+    console().print(table)
+
+
+@app.command("set")
+def set_(
+    gateway: Gateway,
+    rate: Annotated[str, typer.Argument(help="Calls in any stretch of time: 50/s, 1800/min, 9000/h, 90000/day.")],
+    each_merchant: Annotated[
+        bool, typer.Option("--each-merchant", help="For each merchant by itself, not for all together.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why; `rates list` shows it.")] = "",
+    by: By = None,
+) -> None:
+    """Limit a provider's calls, within seconds and until it is set again; nothing is restarted.
+
+    A rate in the settings comes back when a worker starts.
+    """
+    from agreements.rates import Rate
+    from gateways.connectors import calls_per_charge
+    from workflows import rates
+
+    try:
+        wanted = Rate.parse(rate)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="RATE") from error
+    calls = calls_per_charge()[_known(gateway)]
+    tasks = {"each_merchant" if each_merchant else "total": wanted.tasks_per_second(calls)}
+    who, why = operator("rates set", reason, by).who or "an operator", ": ".join(filter(None, (str(wanted), reason)))
+    _at_temporal(lambda client: rates.limit(client, gateway, **tasks, reason=why, by=who))
+    each = " for each merchant" if each_merchant else ""
+    typer.echo(f"{gateway}: never more than {wanted}{each}, which is {wanted.tasks_per_second(calls):.4g} a second")
+
+
+@app.command()
+def clear(gateway: Gateway, by: By = None) -> None:
+    """Take a provider's limits away."""
+    from workflows import rates
+
+    _known(gateway)
+    who = operator("rates clear", None, by).who or "an operator"
+    _at_temporal(lambda client: rates.unlimit(client, gateway, by=who))
+    typer.echo(f"{gateway}: no limit")
+
+
+def _at_temporal(work: Callable[[Client], Awaitable[Any]]) -> Any:
+    from settings import Settings
+    from workflows.client import connect
+
+    async def inside() -> Any:
+        return await work(await connect(Settings()))
+
+    return asyncio.run(inside())
+
+
+def _row(table: Any, gateway: str, whose: str, found: Limit) -> None:
+    rate = "no limit" if found.tasks_per_second is None else f"{found.tasks_per_second:.4g}"
+    since = f"{found.since:%Y-%m-%d %H:%M}" if found.since else ""
+    table.add_row(gateway, whose, rate, found.reason, found.by, since)
+
+
+def _known(gateway: str) -> str:
+    from agreements.catalog import GATEWAYS
+
+    if gateway not in GATEWAYS:
+        raise typer.BadParameter(f"must be one of: {', '.join(GATEWAYS)}")
+    return gateway

@@ -1,0 +1,74 @@
+"""A provider's rate is kept by the Temporal server, over all workers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.contract import gateway_queue
+from agreements.rates import Rate
+from gateways.connectors import calls_per_charge
+from tests.support.clock import WorkflowClock
+from workflows import rates
+
+_TASKS = 36
+
+
+async def test_two_workers_together_keep_to_a_rate(clock: WorkflowClock) -> None:
+    """Without a limit all are called within a second of each other."""
+    gateway, calls = f"scripted-{uuid4().hex}", list[float]()
+    await rates.keep(clock.client, [(gateway, Rate(24))], [], {gateway: 1})
+
+    @activity.defn(name="charge")
+    async def charge() -> None:
+        calls.append(time.monotonic())
+
+    async def start(number: int) -> None:
+        await clock.client.start_activity(
+            "charge",
+            id=f"{gateway}/{number}",
+            task_queue=gateway_queue(gateway),
+            start_to_close_timeout=timedelta(seconds=30),
+        )
+
+    await asyncio.gather(*map(start, range(_TASKS)))
+    second = await Client.connect(clock.client.service_client.config.target_host)
+    async with (
+        Worker(clock.client, task_queue=gateway_queue(gateway), activities=[charge]),
+        Worker(second, task_queue=gateway_queue(gateway), activities=[charge]),
+        asyncio.timeout(60),
+    ):
+        while len(calls) < _TASKS:
+            await asyncio.sleep(0.02)
+    assert max(sum(first <= at < first + 1 for at in calls) for first in calls) <= 24
+
+
+async def test_the_settings_rule_the_gateways_they_name_and_no_other(clock: WorkflowClock) -> None:
+    named, other = f"scripted-{uuid4().hex}", f"scripted-{uuid4().hex}"
+    for gateway in (named, other):
+        await rates.limit(clock.client, gateway, total=5, each_merchant=2, reason="by hand", by="ana")
+    for _start in range(2):
+        await rates.keep(clock.client, [(named, Rate(1800, 60))], [], {named: 2, other: 1})
+        found = await rates.limits(clock.client, named)
+        assert found.total.tasks_per_second == pytest.approx(Rate(1800, 60).tasks_per_second(2), rel=1e-6)
+        assert (found.total.by, found.each_merchant.tasks_per_second) == ("settings", 2)
+    assert (await rates.limits(clock.client, other)).total.by == "ana"
+    await rates.unlimit(clock.client, named)
+    left = await rates.limits(clock.client, named)
+    assert left.total.tasks_per_second is left.each_merchant.tasks_per_second is None
+
+
+async def test_a_rate_for_a_gateway_that_does_not_exist_is_refused(clock: WorkflowClock) -> None:
+    with pytest.raises(ValueError, match="no gateway 'antm': antom, ottu, pivot"):
+        await rates.keep(clock.client, [("antm", Rate(50))], [], calls_per_charge())
+
+
+def test_a_debit_that_is_opened_first_takes_two_calls() -> None:
+    assert calls_per_charge() == {"antom": 1, "ottu": 2, "pivot": 1}
