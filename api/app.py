@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, status
 from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from temporalio.client import Client
@@ -49,6 +50,9 @@ from telemetry import ledger
 
 _log = structlog.get_logger(__name__)
 
+# FastAPI's own would name addresses, which may hold codes and tokens; ours name routes.
+_OURS: TelemetryConfig = {"auto_configure": False, "tracing": False, "metrics": False, "logs": False}
+
 # Instead of FastAPI's own 422; what else may be refused is described in `api/openapi.py`.
 _DOCUMENTED: dict[int | str, dict[str, Any]] = {422: {"model": ProblemDocument}}
 
@@ -70,6 +74,7 @@ def create_app(
         servers=[{"url": settings.public_url}],
         docs_url=None,  # their assets come from other hosts
         redoc_url=None,
+        telemetry=_OURS,
         responses=_DOCUMENTED,
     )
     app.state.services = Services(settings, database, vault, temporal_client, patience or Patience(), Limits(settings))
