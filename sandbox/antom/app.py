@@ -32,6 +32,7 @@ from sandbox.antom.payments import Payments
 from sandbox.antom.portal import portal_router
 from sandbox.antom.refunds import Refunds
 from sandbox.antom.settings import AntomSettings
+from sandbox.antom.settlements import settlements_router
 from sandbox.antom.state import Client
 from sandbox.database import Database, Kept
 from sandbox.faults import Faults
@@ -87,6 +88,7 @@ def create_app(database: Path, *, settings: AntomSettings | None = None) -> Fast
     app.include_router(shared_router(books, agenda, faults, KEPT_ON_RESET))
     app.include_router(antom_router(books, agenda, authorizations, key))
     app.include_router(portal_router(books, agenda, payments, refunds))
+    app.include_router(settlements_router(books))
     app.include_router(Pages(books, authorizations, notifier, settings).router())
     app.add_route("/ams/{operation:path}", gateway.serve, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     return app
