@@ -166,6 +166,18 @@ class Settings(BaseSettings):
         " `OTEL_EXPORTER_OTLP_ENDPOINT`, none are made.",
     )
 
+    deployment: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="Name of the worker deployment, where builds of the worker run side by side (docs/upgrades.md).",
+    )
+    build_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]+$",
+        validate_default=True,
+        description="The build this worker is; goes with the deployment.",
+    )
+
     def notification_url(self, gateway: str, account: str) -> str:
         """Where a provider is to report what happens on a merchant's account. It signs this path, so there is one."""
         return f"{self.public_url}/notifications/{gateway}/{account}"
@@ -179,6 +191,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("build_id")
+    @classmethod
+    def _with_the_deployment(cls, value: str | None, given: ValidationInfo) -> str | None:
+        if (value is None) != (given.data.get("deployment") is None):
+            raise ValueError("a deployment and a build id are given together, or neither")
+        return value
 
     @field_validator("payload_keys")
     @classmethod

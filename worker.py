@@ -53,6 +53,7 @@ from telemetry import ledger, tracing
 from telemetry import temporal as telemetry
 from telemetry.exposition import Exposition
 from workflows import client as workflows
+from workflows import deployments
 from workflows import rates
 from workflows.agreement import AgreementWorkflow
 from workflows.audits import AuditsWorkflow
@@ -101,6 +102,7 @@ def workers(parts: Parts) -> list[Worker]:
     where workers before release 0.4 put it.
     """
     ledger.watch()
+    build = deployments.config(parts.settings.deployment, parts.settings.build_id)
     start_deliveries = partial(workflows.start_deliveries, parts.temporal)
     deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
     clocks = TestClocks(
@@ -129,6 +131,7 @@ def workers(parts: Parts) -> list[Worker]:
             ],
             interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
+            deployment_config=build,
         ),
         Worker(
             parts.temporal,
@@ -136,6 +139,7 @@ def workers(parts: Parts) -> list[Worker]:
             activities=[deliveries.deliver],
             interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
+            deployment_config=build,
         ),
         *(
             Worker(
@@ -145,6 +149,7 @@ def workers(parts: Parts) -> list[Worker]:
                 max_concurrent_activities=parts.settings.charge_concurrency,
                 interceptors=[Heartbeats(), LogContext()],
                 graceful_shutdown_timeout=_FINISH_WITHIN,
+                deployment_config=build,
             )
             for name in parts.gateways
         ),

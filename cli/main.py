@@ -18,6 +18,7 @@ from cli import (
     charge_views,
     charges,
     codec,
+    deployments,
     events,
     invariants,
     merchants,
@@ -47,6 +48,7 @@ app.command("audit-trail")(audit_trail.audit_trail)
 app.command("audit")(invariants.audit)
 app.add_typer(vault.app, name="vault")
 app.add_typer(codec.app, name="codec")
+app.add_typer(deployments.app, name="deployments")
 app.add_typer(stops.stop, name="stop")
 app.add_typer(stops.go, name="go")
 app.command("stops")(stops.stops)
