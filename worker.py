@@ -39,6 +39,7 @@ from activities.test_clocks import TestClocks
 from activities.webhook_calls import WebhookCalls
 from activities.workbench import Workbench
 from agreements import rulebook
+from agreements.catalog import GATEWAYS
 from api import replay
 from api.limits import Limits
 from api.services import Patience, Services
@@ -53,8 +54,7 @@ from telemetry import ledger, tracing
 from telemetry import temporal as telemetry
 from telemetry.exposition import Exposition
 from workflows import client as workflows
-from workflows import deployments
-from workflows import rates
+from workflows import deployments, rates
 from workflows.agreement import AgreementWorkflow
 from workflows.audits import AuditsWorkflow
 from workflows.credential_checks import CredentialChecksWorkflow
@@ -89,6 +89,7 @@ class Parts:
     database: Database
     vault: Vault
     http: httpx.AsyncClient
+    """For what is no debit: test clocks of the sandbox, and the daily check of cards on file."""
     gateways: dict[str, Gateway]
     webhooks: WebhookCalls = field(default_factory=WebhookCalls)
     """Apart from `http`, so that merchants' receivers and providers cannot get into each other's way."""
@@ -244,6 +245,7 @@ async def main() -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(tracing.exporting(settings, "worker"))
         client = await stack.enter_async_context(http.client())
+        pools = await stack.enter_async_context(http.pools(GATEWAYS, settings.charge_concurrency))
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)
         temporal = await workflows.connect(settings, **telemetry.options(settings))
@@ -253,7 +255,7 @@ async def main() -> None:
             database=database,
             vault=Vault(settings.vault_keys, settings.vault_hash_key),
             http=client,
-            gateways=connectors(client),
+            gateways=connectors(pools),
         )
         stack.push_async_callback(parts.webhooks.close)
         await rates.keep(temporal, settings.gateway_rates, settings.merchant_rates, calls_per_charge())

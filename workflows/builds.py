@@ -18,10 +18,8 @@ def another_build_is_wanted() -> bool:
 
 
 def continue_as_new(start: Any) -> NoReturn:
-    """The next run, on the build that is wanted now.
-
-    Not before anything has happened in this one: a build that an operator holds a workflow on by override stays that of
-    the next run, which would be told the same at once, and so on without end.
+    """The next run, on the build that is wanted now. Callers do so only when something has happened in this one, so that
+    no state of Temporal's routing can make a workflow roll over and over.
     """
     wanted = ContinueAsNewVersioningBehavior.AUTO_UPGRADE if another_build_is_wanted() else None
     workflow.continue_as_new(start, initial_versioning_behavior=wanted)
