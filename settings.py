@@ -178,6 +178,18 @@ class Settings(BaseSettings):
         description="The build this worker is; goes with the deployment.",
     )
 
+    settlement_folder: Path | None = Field(
+        default=None,
+        description="Folder in which providers' settlement files arrive: new ones are reconciled.",
+    )
+    settlement_interval: Duration = Field(
+        default=timedelta(days=1), gt=timedelta(0), description="How often that folder is looked into."
+    )
+    settlement_fees: Literal["deducted", "apart"] = Field(
+        default="deducted",
+        description="Whether the rows of a payout's details are net of fees, or the fees come off in its summary.",
+    )
+
     def notification_url(self, gateway: str, account: str) -> str:
         """Where a provider is to report what happens on a merchant's account. It signs this path, so there is one."""
         return f"{self.public_url}/notifications/{gateway}/{account}"

@@ -24,6 +24,7 @@ from cli import (
     merchants,
     notifications,
     rates,
+    reconcile,
     replay,
     rulebook,
     stops,
@@ -44,6 +45,7 @@ app.add_typer(events.app, name="events")
 rulebook.app.command()(replay.replay)
 app.add_typer(rulebook.app, name="rulebook")
 app.add_typer(notifications.app, name="notifications")
+app.add_typer(reconcile.app, name="reconcile")
 app.command("audit-trail")(audit_trail.audit_trail)
 app.command("audit")(invariants.audit)
 app.add_typer(vault.app, name="vault")

@@ -113,6 +113,11 @@ def refunds(charge: Json) -> None:
     )
 
 
+def plain(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Any table; nothing in it is taken for markup."""
+    _print(names, [[escape(cell) for cell in row] for row in rows])
+
+
 def status(word: str) -> str:
     """In its color."""
     color = _COLORS.get(word)
