@@ -14,6 +14,7 @@ from agreements.declines import Decline, DeclineCategory
 from agreements.guarantees import QueryLimits, Traits
 from agreements.policies import AtEnd
 from agreements.records import AttemptRecord, Book, ChargeRecord
+from agreements.recovery import NEVER_RECEIVED
 from agreements.retries import Action, Decision
 from agreements.status import AgreementStatus, AttemptStatus, ChargePurpose, ChargeStatus, Stop
 
@@ -65,7 +66,7 @@ def settled(book: Book, attempt: AttemptRecord, answer: ChargeAnswer, traits: Tr
         and attempt.times_not_found >= 1
         and book.now - (attempt.sent_at or book.now) >= traits.settling_time
     )
-    return ChargeAnswer(Verdict.DECLINED, decline=UNFINISHED, evidence="never_received") if sure else answer
+    return ChargeAnswer(Verdict.DECLINED, decline=UNFINISHED, evidence=NEVER_RECEIVED) if sure else answer
 
 
 # After an answer

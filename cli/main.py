@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -87,6 +88,36 @@ def migrate() -> None:
     from cli.migrate import migrate as run
 
     asyncio.run(run())
+
+
+@app.command()
+def recover(
+    stopped_at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%dT%H:%M:%SZ"],
+            help="When the engine stopped that the restored backup is of, in UTC: what fell due by then is asked for"
+            " before it is debited. By default now.",
+        ),
+    ] = None,
+    only_temporal: Annotated[
+        bool,
+        typer.Option("--only-temporal", help="Temporal was lost, PostgreSQL was not: nothing has to be asked for."),
+    ] = False,
+    go_on: Annotated[bool, typer.Option("--go-on", help="Go on where an earlier call was interrupted.")] = False,
+) -> None:
+    """Start every workflow again from PostgreSQL, after a restore or a loss of Temporal; before any worker runs."""
+    from cli import recover as recovery
+
+    try:
+        if go_on:
+            asyncio.run(recovery.go_on())
+        else:
+            stopped = stopped_at.replace(tzinfo=UTC) if stopped_at else datetime.now(UTC)
+            asyncio.run(recovery.recover(None if only_temporal else stopped))
+    except recovery.NotFresh as error:
+        typer.echo(f"autodebit: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()

@@ -24,7 +24,6 @@ from activities.contract import AGREEMENTS_QUEUE, DELIVER, DELIVERIES_QUEUE, Clo
 from agreements.declarations import DeclarationStanding
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
-from agreements.status import AGREEMENT_ENDS
 from settings import Settings
 from workflows import search_attributes
 from workflows.agreement import AgreementWorkflow
@@ -32,6 +31,7 @@ from workflows.audits import AuditsWorkflow
 from workflows.codec import data_converter
 from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
+from workflows.details import fixed_details
 from workflows.messages import (
     AgreementStart,
     Command,
@@ -84,6 +84,7 @@ async def _start(client: Client, standing: Standing, **options: Any) -> None:
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
         static_summary=f"{agreement.reference}: {standing.terms}",
+        static_details=fixed_details(standing),
         search_attributes=TypedSearchAttributes(
             [
                 SearchAttributePair(search_attributes.AGREEMENT_STATUS, standing.status.value),
@@ -195,7 +196,8 @@ async def tick_declaration(client: Client, declaration_id: str, now: datetime) -
 async def look(client: Client, standing: Standing) -> None:
     """Hands a newer standing to a workflow that may have missed it.
 
-    One that had closed and has something to do again, such as to end a deleted credential, is run once more.
+    One that had closed and has something to do again, such as to end a deleted credential, is run once more; so is one
+    that Temporal has lost, or that somebody terminated.
     """
     handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(standing.agreement.id))
     try:
@@ -203,7 +205,7 @@ async def look(client: Client, standing: Standing) -> None:
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-        if standing.status in AGREEMENT_ENDS and not standing.closed:
+        if not standing.closed:
             await _start(client, standing)
 
 

@@ -1,0 +1,81 @@
+"""`autodebit recover`: starts every workflow again from PostgreSQL (docs/deploy.md)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+import typer
+from temporalio.client import Client
+
+from settings import Settings
+from store import recovery, standings
+from store.database import Database
+from workflows import client as workflows
+
+_BATCH = 500
+_AT_ONCE = 50
+
+
+class NotFresh(Exception):
+    """The namespace holds workflows from before the restore, which know more than the database."""
+
+
+async def recover(stopped_at: datetime | None) -> None:
+    """Marks what is unfinished and starts it. `stopped_at` as for `recovery.forget_workflows`. Raises NotFresh."""
+    settings = Settings()
+    temporal = await workflows.connect(settings)
+    database = Database(settings.database_url, pool_size=_AT_ONCE)
+    try:
+        if stopped_at is not None:
+            await refuse_old_workflows(temporal)
+        found = await recovery.forget_workflows(database, stopped_at)
+        typer.echo(f"to be started: {found.agreements} agreements, {found.refunds} refunds, ", nl=False)
+        typer.echo(f"{found.declarations} declarations, {found.deliveries} deliveries")
+        await workflows.start_sweeper(temporal, settings.sweep_interval)
+        await start_agreements(database, temporal)
+    finally:
+        await database.close()
+
+
+async def refuse_old_workflows(temporal: Client) -> None:
+    """Raises NotFresh. The restored rows are older than what such workflows saw, and they would ignore them."""
+    found = await temporal.count_workflows("WorkflowType = 'AgreementWorkflow'")
+    if found.count:
+        raise NotFresh(
+            f"namespace {temporal.namespace} holds {found.count} agreement workflows: a restored database needs a"
+            " namespace without any; --go-on goes on with a recovery that was interrupted"
+        )
+
+
+async def start_agreements(database: Database, temporal: Client) -> None:
+    """Those that are marked, the soonest due first. Refunds and the rest are the sweeper's, as after any crash."""
+    started = 0
+    while batch := await recovery.unstarted(database, _BATCH):
+        await _start(database, temporal, batch)
+        started += len(batch)
+        typer.echo(f"{started} agreements started")
+
+
+async def _start(database: Database, temporal: Client, batch: Sequence[str]) -> None:
+    slots = asyncio.Semaphore(_AT_ONCE)
+    start = partial(workflows.start_agreement, temporal)
+
+    async def one(agreement_id: str) -> None:
+        async with slots:
+            await start(await standings.current(database, agreement_id))
+
+    await asyncio.gather(*(one(agreement_id) for agreement_id in batch))
+    await recovery.mark_started(database, batch)
+
+
+async def go_on() -> None:
+    """Starts what an interrupted recovery has marked already."""
+    settings = Settings()
+    database = Database(settings.database_url, pool_size=_AT_ONCE)
+    try:
+        await start_agreements(database, await workflows.connect(settings))
+    finally:
+        await database.close()
