@@ -31,9 +31,26 @@ def details(standing: Standing, now: datetime, remark: str = "") -> str:
     if remark:
         lines.append(f"- last signal: {remark}")
     if standing.recent:
-        lines += ["", "| cycle | due (UTC) | amount | status | tries | last decision |", f"|{' --- |' * 6}"]
+        lines += ["", "| cycle | due (UTC) | amount | what came of it |", f"|{' --- |' * 4}"]
         lines += [_row(charge) for charge in standing.recent]
     return "\n".join(lines)
+
+
+def fixed_details(standing: Standing) -> str:
+    """Markdown: what never changes about the agreement, and what an operator can do here."""
+    agreement = standing.agreement
+    clock = [f"- lives on test clock {agreement.test_clock_id}"] if agreement.test_clock_id else []
+    return "\n".join(
+        [
+            f"- reference: {agreement.reference}",
+            f"- customer: {agreement.customer_id}",
+            f"- gateway: {agreement.gateway}",
+            f"- merchant: {agreement.merchant_id}",
+            *clock,
+            "- query `explain`: what happens next, and why",
+            "- signals: `revoke`, `request_card_change`",
+        ]
+    )
 
 
 def refund_details(refund: RefundStanding) -> str:
@@ -52,5 +69,8 @@ def _of_a_call(title: str, status: str, agreement_id: str, at: datetime | None) 
 
 
 def _row(charge: RecentCharge) -> str:
-    cells = (charge.cycle or "-", f"{charge.due_at:%F %H:%M}", charge.amount, charge.status, charge.tries, charge.last)
-    return f"| {' | '.join(map(str, cells))} |"
+    """No cell breaks within a date or an amount, for the panel is narrow."""
+    due, amount = (text.replace(" ", "\u00a0") for text in (f"{charge.due_at:%d %b %Y}", charge.amount))
+    tries = {0: "", 1: ", 1 try"}.get(charge.tries, f", {charge.tries} tries")
+    came_of_it = f"{charge.status}{tries}" + (f"; {charge.last}" if charge.last else "")
+    return f"| {charge.cycle or '-'} | {due} | {amount} | {came_of_it} |"

@@ -106,5 +106,5 @@ def test_the_details_show_the_last_charges_and_what_holds_the_next_one() -> None
     shown = details(standing(held=HELD, recent=(DECLINED,)), NOW)
     assert HELD in shown
     assert shown.endswith(
-        "| 2 | 2027-02-09 09:00 | PHP 499.00 | failed | 4 | insufficient_funds: give up by attempts_spent |"
+        "| 2 | 09\u00a0Feb\u00a02027 | PHP\u00a0499.00 | failed, 4 tries; insufficient_funds: give up by attempts_spent |"
     )
