@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import httpx
 
 from gateways.antom import connector as antom
@@ -12,9 +14,10 @@ from gateways.pivot import on_file as pivot_methods
 from gateways.port import Gateway, Lists
 
 
-def connectors(client: httpx.AsyncClient) -> dict[str, Gateway]:
-    """One connector per gateway; all of them share the client."""
-    return {made.name: made for made in (antom.gateway(client), ottu.gateway(client), pivot.gateway(client))}
+def connectors(clients: Mapping[str, httpx.AsyncClient]) -> dict[str, Gateway]:
+    """One connector per gateway, with that gateway's client (`gateways/http.py`)."""
+    makers = {"antom": antom.gateway, "ottu": ottu.gateway, "pivot": pivot.gateway}
+    return {name: make(clients[name]) for name, make in makers.items()}
 
 
 def calls_per_charge() -> dict[str, int]:

@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet
 from fastapi import FastAPI
 from temporalio.client import Client, Interceptor
 
+from agreements.catalog import GATEWAYS
 from api.app import create_app
 from cli.embedded.engines import Engines
 from cli.sandbox_accounts import fresh_keys, register
@@ -129,6 +130,7 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
             failed_authentication_limit=0,
         )
         client = await stack.enter_async_context(http.client())
+        pools = await stack.enter_async_context(http.pools(GATEWAYS, settings.charge_concurrency))
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
@@ -139,7 +141,7 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
         app = create_app(settings, database, vault, temporal)
         app.add_middleware(tap.into)
         await stack.enter_async_context(serving(app, port))
-        parts = Parts(settings, temporal, database, vault, client, connectors(client))
+        parts = Parts(settings, temporal, database, vault, client, connectors(pools))
         stack.push_async_callback(parts.webhooks.close)
         for worker in workers(parts) if working else ():
             await stack.enter_async_context(worker)
