@@ -47,9 +47,11 @@ soak: $(VENV)/.synced
 laws: $(VENV)/.synced
 	AUTODEBIT_LAWS_ZONES=$(ZONES) $(BIN)/pytest -v --no-header tests/agreements/laws_in_every_zone.py
 
-# The front door with 100 000 agreements behind it, beside a bare one in the same run.
+# Throughput, histories, latency, a due day and what it all costs, beside bare parts in the same run: docs/performance.md.
+# `make bench QUICK=1` is a smoke test; `make bench KEEP=1` writes the figures into the pages as well.
 bench: $(VENV)/.synced
-	$(BIN)/autodebit bench api --to bench-results/api.json
+	$(BIN)/autodebit bench run $(if $(QUICK),--quick) --to bench-results/bench.json
+	$(if $(KEEP),$(BIN)/autodebit bench pages --from bench-results/bench.json)
 
 lint: $(VENV)/.synced
 	$(BIN)/ruff format --check .

@@ -19,16 +19,10 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from bench.clones import clone
+
 _WARM_UP = 20
 
-# A row of a table once more, under other names: whatever columns the table has. Called in the from clause, the function
-# runs once a row; in the select list it would run once a column.
-_CLONE = """
-insert into {table} select made.*
-  from {table} r, generate_series(1, :count) n,
-       lateral jsonb_populate_record(null::{table}, to_jsonb(r) || {changes}) made
- where {which}
-"""
 _TABLES = {
     "credentials": (
         "jsonb_build_object('id', 'crd_bench' || n, 'token_hash', 'bench' || n)",
@@ -92,8 +86,7 @@ async def populate(database_url: str, template: str, count: int) -> None:
     try:
         async with engine.begin() as connection:
             for table, (changes, which) in _TABLES.items():
-                statement = text(_CLONE.format(table=table, changes=changes, which=which))
-                await connection.execute(statement, {"count": count, "template": template})
+                await clone(connection, table, changes, which, count=count, template=template)
             await connection.execute(text("analyze"))
     finally:
         await engine.dispose()
@@ -133,6 +126,11 @@ async def compare(
 
 def as_json(found: list[Compared], agreements: int, requests: int, at_once: int) -> str:
     """The result, for programs."""
+    return json.dumps(figures(found, agreements, requests, at_once), indent=2)
+
+
+def figures(found: list[Compared], agreements: int, requests: int, at_once: int) -> dict[str, Any]:
+    """The same, as part of a larger one."""
     rows = [
         {
             "request": row.request,
@@ -143,8 +141,7 @@ def as_json(found: list[Compared], agreements: int, requests: int, at_once: int)
         }
         for row in found
     ]
-    given = {"agreements": agreements, "requests": requests, "at_once": at_once}
-    return json.dumps({**given, "latency": rows}, indent=2)
+    return {"agreements": agreements, "requests": requests, "at_once": at_once, "latency": rows}
 
 
 async def _in_turns(

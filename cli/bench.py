@@ -1,4 +1,4 @@
-"""`autodebit bench`: the engine simulated and audited, its retry policies compared, its front door measured."""
+"""`autodebit bench`: the engine simulated and audited, its retry policies compared, its speed and cost measured."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    name="bench", help="Simulate the engine, compare retry policies, measure the front door.", no_args_is_help=True
+    name="bench", help="Simulate the engine, compare retry policies, measure speed and cost.", no_args_is_help=True
 )
 
 
@@ -65,6 +65,50 @@ def api(
     from cli.bench_api import measure
 
     asyncio.run(measure(agreements, requests, at_once, to))
+
+
+@app.command()
+def run(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A smoke test of two minutes; its figures mean little.")
+    ] = False,
+    to: Annotated[Path, typer.Option(help="Where the figures go, as JSON.")] = Path("bench-results/bench.json"),
+) -> None:
+    """Measure everything in one run on this machine: collecting, the front door, a due day, what it costs.
+
+    Ends with 1 where anything that was due was not debited exactly once.
+    """
+    import asyncio
+
+    from rich.console import Console
+
+    from bench.pages import in_words
+    from bench.provider import WrongCount
+    from cli import bench_run
+
+    console = Console(highlight=False)
+    try:
+        figures = asyncio.run(bench_run.run(bench_run.QUICK if quick else bench_run.FULL, console))
+    except WrongCount as wrong:
+        console.print(f"[red]{wrong}[/red]", soft_wrap=True)
+        raise typer.Exit(1) from None
+    bench_run.written(figures, to)
+    console.print(in_words(figures), soft_wrap=True, markup=False)
+    console.print(f"written to {to}; `autodebit bench pages` puts them into the pages", soft_wrap=True)
+
+
+@app.command()
+def pages(
+    figures: Annotated[Path, typer.Option("--from", help="What `autodebit bench run` has written.")] = Path(
+        "bench-results/bench.json"
+    ),
+    docs: Annotated[Path, typer.Option(help="The folder of the pages.")] = Path("docs"),
+) -> None:
+    """Keep the figures of a run, and write docs/performance.md, docs/scale.md and their plots from them."""
+    from bench.pages import keep
+
+    for path in keep(docs, json.loads(figures.read_text())):
+        typer.echo(f"{path} written")
 
 
 @app.command()
