@@ -95,7 +95,9 @@ class Settings(BaseSettings):
     database_pool: int = Field(default=20, ge=1, description="Connections to PostgreSQL per process.")
     worker_health_port: int | None = Field(default=None, description="Port of the worker's `/readyz`; none by default.")
     charge_concurrency: int = Field(
-        default=50, ge=1, description="Gateway calls under way at once, per worker process."
+        default=50,
+        ge=1,
+        description="Most calls under way at once, per gateway and worker process; fewer where the CPU is busy.",
     )
     gateway_rates: Rates = Field(
         default=(),

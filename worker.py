@@ -20,6 +20,7 @@ import logs
 from activities import chores, stopping
 from activities.audit import Audits
 from activities.authorizations import Authorizations
+from activities.capacity import activities_at_once
 from activities.charges import Charges
 from activities.context import LogContext
 from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
@@ -130,6 +131,7 @@ def workers(parts: Parts) -> list[Worker]:
                 Orders(bench).obey,
                 *_without_a_call(bench),
             ],
+            tuner=activities_at_once(),
             interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
             deployment_config=build,
@@ -138,6 +140,7 @@ def workers(parts: Parts) -> list[Worker]:
             parts.temporal,
             task_queue=DELIVERIES_QUEUE,
             activities=[deliveries.deliver],
+            tuner=activities_at_once(),
             interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
             deployment_config=build,
@@ -147,7 +150,7 @@ def workers(parts: Parts) -> list[Worker]:
                 parts.temporal,
                 task_queue=gateway_queue(name),
                 activities=[*_calls(bench), checks.check_credentials, *_without_a_call(bench)],
-                max_concurrent_activities=parts.settings.charge_concurrency,
+                tuner=activities_at_once(parts.settings.charge_concurrency),
                 interceptors=[Heartbeats(), LogContext()],
                 graceful_shutdown_timeout=_FINISH_WITHIN,
                 deployment_config=build,

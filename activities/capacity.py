@@ -1,0 +1,38 @@
+"""How many activities a worker takes on at once: no more than its machine gets done in time.
+
+What is taken on runs against clocks: a heartbeat's, half a minute in all, a provider's patience. A worker that takes on
+everything it is offered while its machine is busy finishes little of it in time, is given the rest again, and gets
+slower still. What it leaves in the queue waits there, in order, or goes to a worker that has time.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio.worker import (
+    FixedSizeSlotSupplier,
+    ResourceBasedSlotConfig,
+    ResourceBasedSlotSupplier,
+    ResourceBasedTunerConfig,
+    WorkerTuner,
+)
+
+LEAST = 8
+"""Also on a busy machine: providers are waited for without doing anything."""
+MOST = 50
+"""Of what is no call to a provider."""
+
+_BUSY = ResourceBasedTunerConfig(target_memory_usage=0.9, target_cpu_usage=0.9)
+_RAMP = timedelta(milliseconds=20)
+_WORKFLOW_TASKS = 100
+
+
+def activities_at_once(most: int = MOST) -> WorkerTuner:
+    """A few on a machine nine tenths busy, up to `most` on one that is not."""
+    slots = ResourceBasedSlotConfig(minimum_slots=min(LEAST, most), maximum_slots=most, ramp_throttle=_RAMP)
+    return WorkerTuner.create_composite(
+        workflow_supplier=FixedSizeSlotSupplier(_WORKFLOW_TASKS),
+        activity_supplier=ResourceBasedSlotSupplier(slots, _BUSY),
+        local_activity_supplier=FixedSizeSlotSupplier(LEAST),
+        nexus_supplier=FixedSizeSlotSupplier(LEAST),
+    )
