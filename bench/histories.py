@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -51,6 +53,11 @@ class Cycle:
             actions=dict(actions(between)),
         )
 
+    @property
+    def clean(self) -> bool:
+        """No news came between, and nothing was tried twice."""
+        return "workflow_execution_signaled" not in self.events and not self.actions.get("activity retried")
+
 
 @dataclass(frozen=True)
 class Size:
@@ -73,6 +80,22 @@ def actions(events: Iterable[HistoryEvent]) -> Counter[str]:
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
             found["activity retried"] += max(event.activity_task_started_event_attributes.attempt - 1, 0)
     return +found
+
+
+def summary(found: Sequence[tuple[Cycle, Size | None]]) -> dict[str, Any]:
+    """What a clean cycle writes, and how many were clean; of all of them where none was."""
+    clean = [(cycle, size) for cycle, size in found if cycle.clean] or found
+    usual, _ = Counter(cycle.events for cycle, _ in clean).most_common(1)[0]
+    sizes = [size for _, size in clean if size is not None]
+    return {
+        "cycles": len(found),
+        "clean_share": round(sum(cycle.clean for cycle, _ in found) / len(found), 4),
+        "usual": list(usual),
+        "most_events": max(len(cycle.events) for cycle, _ in found),
+        "actions": next(cycle.actions for cycle, _ in clean if cycle.events == usual),
+        "bytes": statistics.median(size.bytes for size in sizes) if sizes else None,
+        "transitions": statistics.median(size.transitions for size in sizes) if sizes else None,
+    }
 
 
 async def cycles(temporal: Client, workflow_ids: Sequence[str]) -> list[Cycle | None]:

@@ -118,14 +118,15 @@ def _history(figures: Figures) -> str:
             f"{events} (goal ≤ {EVENTS}: {'reached' if events <= EVENTS else 'missed'})",
             str(len(bare["usual"])),
         ),
-        ("cycles that took exactly these", f"{ours['usual_share']:.0%}", f"{bare['usual_share']:.0%}"),
+        ("cycles that were clean", f"{ours['clean_share']:.0%}", f"{bare['clean_share']:.0%}"),
         ("most events of any cycle", str(ours["most_events"]), str(bare["most_events"])),
         ("bytes, payloads sealed", f"{ours['bytes']:,.0f}", ""),
         ("state transitions", f"{ours['transitions']:.0f}", ""),
     ]
     listed = "\n".join(f"{n}. {event.replace('_', ' ')}" for n, event in enumerate(ours["usual"], 1))
     return (
-        table(("per cycle", "engine", "bare loop"), rows) + f"\n\nThe events of the engine's usual cycle:\n\n{listed}"
+        table(("per clean cycle", "engine", "bare loop"), rows)
+        + f"\n\nThe events of the engine's clean cycle:\n\n{listed}"
     )
 
 

@@ -6,19 +6,19 @@ import json
 import os
 import platform
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
 
-from bench import collecting, footprint, front_door, spike
+from bench import collecting, footprint, front_door, histories, spike
 from bench.collecting import BARE, ENGINE, WITH_WEBHOOKS, Collected
 from bench.world import World
 from cli import bench_api, bench_world
@@ -158,22 +158,8 @@ def _cpu(rounds: Sequence[Collected], side: str) -> dict[str, float]:
 
 
 def _history(rounds: Sequence[Collected], side: str) -> dict[str, Any]:
-    """What a cycle writes into Temporal's history: the usual one, and how many differ from it."""
-    cycles = [cycle for each in rounds if each.round.side == side for cycle in each.cycles]
-    grown = [size for each in rounds if each.round.side == side for size in each.grown]
-    usual, times = Counter(cycle.events for cycle in cycles).most_common(1)[0]
-    actions = next(cycle.actions for cycle in cycles if cycle.events == usual)
-    found: dict[str, Any] = {
-        "cycles": len(cycles),
-        "usual": list(usual),
-        "usual_share": round(times / len(cycles), 4),
-        "most_events": max(len(cycle.events) for cycle in cycles),
-        "actions": actions,
-    }
-    if grown:
-        found["bytes"] = statistics.median(size.bytes for size in grown)
-        found["transitions"] = statistics.median(size.transitions for size in grown)
-    return found
+    found = [each for each in rounds if each.round.side == side]
+    return histories.summary([pair for each in found for pair in zip_longest(each.cycles, each.grown)])
 
 
 def _made(plan: Plan) -> dict[str, Any]:

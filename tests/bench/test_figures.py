@@ -52,13 +52,13 @@ FIGURES: dict[str, Any] = {
     "history": {
         "engine": {
             "usual": ["timer_started"] * 10,
-            "usual_share": 0.97,
+            "clean_share": 0.97,
             "most_events": 22,
             "actions": {"timer started": 1, "activity started": 1, "search attributes written": 1},
             "bytes": 2_000,
             "transitions": 6,
         },
-        "bare_loop": {"usual": ["timer_started"] * 11, "usual_share": 1.0, "most_events": 11, "actions": {}},
+        "bare_loop": {"usual": ["timer_started"] * 11, "clean_share": 1.0, "most_events": 11, "actions": {}},
     },
     "worker_profile": {"looks": 1_000, "packages": {"sqlalchemy": 0.5}, "own": {}, "within": {"store/x.py:y": 0.3}},
     "spikes": [

@@ -15,7 +15,7 @@ from bench import collecting, footprint, processes
 from bench.collecting import BARE, ENGINE, WITH_WEBHOOKS, Round
 from bench.footprint import Reading
 from bench.herd import Herd
-from bench.histories import Cycle
+from bench.histories import Cycle, Size, summary
 from bench.provider import Debit, WrongCount, most_in_one_second, one_each
 
 DUE = datetime(2027, 1, 1, 9, tzinfo=UTC)
@@ -73,6 +73,7 @@ KINDS = {
     "activity": EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED,
     "tried": EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED,
     "upsert": EventType.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES,
+    "signal": EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED,
     "begun": EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED,
 }
 
@@ -94,6 +95,17 @@ def test_a_cycle_is_what_lies_between_two_rests() -> None:
     assert [event.partition("_")[0] for event in cycle.events] == ["timer", "activity", "activity", "upsert", "timer"]
     assert cycle.actions == {"activity started": 1, "search attributes written": 1, "timer started": 1}
     assert Cycle.of(history("begun", "timer", "fired", "activity")) is None
+
+
+def test_clean_cycles_are_told_apart_from_those_that_met_news() -> None:
+    clean = Cycle.of(history("timer", "fired", "activity", "tried", "timer"))
+    met_news = Cycle.of(history("timer", "fired", "activity", "tried", "signal", "activity", "tried", "timer"))
+    assert clean is not None
+    assert met_news is not None
+    found = summary([(met_news, Size(7, 900, 9)), (clean, Size(4, 100, 5)), (met_news, None), (met_news, None)])
+    assert (found["clean_share"], len(found["usual"]), found["most_events"]) == (0.25, 4, 7)
+    assert (found["bytes"], found["transitions"]) == (100, 5)
+    assert summary([(met_news, None)])["clean_share"] == 0
 
 
 def test_every_further_attempt_of_an_activity_is_billed() -> None:
