@@ -23,6 +23,7 @@ DECLARE = "declare"
 ADVANCE_CLOCK = "advance_clock"
 SWEEP = "sweep"
 AUDIT = "audit"
+RECONCILE = "reconcile"
 CHECK_CREDENTIALS = "check_credentials"
 DELIVER = "deliver"
 

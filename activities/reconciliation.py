@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
-import structlog
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import reconciliation
@@ -41,9 +40,6 @@ from store import reconciliation as store
 from store.database import Database
 from store.tables import GatewayAccount, Notification, SettlementDifference, SettlementFile
 from store.vault import Vault, VaultError
-from telemetry import metrics
-
-log = structlog.get_logger(__name__)
 
 _KINDS = {NewsKind.PAYMENT: RowKind.PAYMENT, NewsKind.REFUND: RowKind.REFUND}
 _MOVED = {Verdict.SUCCEEDED: True, Verdict.DECLINED: False}
@@ -97,28 +93,13 @@ class Reconciliation:
                 rows = READERS[gateway].rows(path.name, stream)
                 return TakenIn(await settlement_files.add(session, owner, report, sha256, rows), new=True)
 
-    async def affected(self, taken: Sequence[TakenIn]) -> list[tuple[str, str]]:
-        """Accounts and statements to be looked at because of these files: their own, payouts of the same
-        transactions, and all that something is still open of.
+    async def due(self, account_ids: Collection[str] | None = None) -> list[tuple[str, str]]:
+        """Accounts and statements to be looked at, of these accounts or of all: those with files that are new, and
+        those something is open of, because the ledger or another file may explain it by now.
         """
-        wanted: dict[tuple[str, str], None] = {}
         async with self._database.transaction() as session:
-            for each in taken:
-                wanted[each.file.account_id, each.file.statement] = None
-                if each.new and each.file.kind is ReportKind.TRANSACTIONS:
-                    rows = await settlement_files.details(session, [each.file])
-                    for statement in await self._payouts(session, each.file.account_id, rows):
-                        wanted[each.file.account_id, statement] = None
-            for account_id in {each.file.account_id for each in taken if each.new}:
-                for statement in sorted(await store.unsettled(session, account_id)):
-                    wanted[account_id, statement] = None
-        return list(wanted)
-
-    async def _payouts(self, session: AsyncSession, account_id: str, rows: Sequence[ReportRow]) -> list[str]:
-        left, found = iter(row.transaction_id for row in rows), set[str]()
-        while part := list(islice(left, 1000)):
-            found |= await settlement_files.statements(session, account_id, part)
-        return sorted(found)
+            new = await settlement_files.unreconciled(session, account_ids)
+            return sorted(new | await store.unsettled(session, account_ids))
 
     async def reconcile(self, account_id: str, statement: str) -> Reconciled:
         """Holds a statement, all parts of it that are there, against the ledger and the journal, and writes down what
@@ -133,18 +114,10 @@ class Reconciliation:
             sums = self._sums(files, rows, summary)
             matching = await asyncio.to_thread(reconciliation.match, books)
             findings = [*matching.findings, *sums]
-            differences, new = await store.write_down(session, account_id, statement, findings, datetime.now(UTC))
-        for difference in new:
-            log.warning(
-                "settlement_difference",
-                difference=difference.id,
-                account=account_id,
-                statement=statement,
-                reason=difference.reason.value,
-                agreement=difference.agreement_id,
-                charge=difference.charge_id,
-            )
-            metrics.SETTLEMENT_DIFFERENCES.labels(account.gateway, difference.reason.value).inc()
+            now = datetime.now(UTC)
+            differences, new = await store.write_down(session, account_id, statement, findings, now)
+            for file in files:
+                file.reconciled_at = file.reconciled_at or now
         return Reconciled(account_id, statement, files, matching, differences, new, summary)
 
     def _sums(

@@ -121,7 +121,8 @@ async def reconcile(
         except OSError as error:
             problems.append(f"{path}: {error.strerror}")
     named = {(each.file.account_id, each.file.statement) for each in taken}
-    results = [await work.reconcile(*each) for each in await work.affected(taken)]
+    others = await work.due({account_id for account_id, _ in named})
+    results = [await work.reconcile(*each) for each in sorted({*named, *others})]
     return [each for each in results if (each.account_id, each.statement) in named], problems
 
 

@@ -23,6 +23,7 @@ from agreements.reconciliation import (
 from agreements.refunds import RefundKind, RefundStatus
 from agreements.status import AttemptStatus
 from store import ids
+from store.settlement_files import Statement
 from store.tables import Agreement, Attempt, GatewayAccount, Notification, Refund, SettlementDifference
 
 _AT_ONCE = 1000
@@ -224,13 +225,14 @@ def _status(finding: Finding) -> DifferenceStatus:
     return DifferenceStatus.PENDING if finding.pending else DifferenceStatus.OPEN
 
 
-async def unsettled(session: AsyncSession, account_id: str) -> set[str]:
+async def unsettled(session: AsyncSession, account_ids: Collection[str] | None = None) -> set[Statement]:
     """Statements something is still open or pending of."""
-    query = select(SettlementDifference.statement).where(
-        SettlementDifference.account_id == account_id,
-        SettlementDifference.status != DifferenceStatus.RESOLVED,
+    query = select(SettlementDifference.account_id, SettlementDifference.statement).where(
+        SettlementDifference.status != DifferenceStatus.RESOLVED
     )
-    return set(await session.exec(query.distinct()))
+    if account_ids is not None:
+        query = query.where(col(SettlementDifference.account_id).in_(account_ids))
+    return {(account_id, statement) for account_id, statement in await session.exec(query.distinct())}
 
 
 async def listed(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import islice
 
 from sqlalchemy import func, insert, update
 from sqlalchemy import select as aggregate
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +20,10 @@ from store.tables import Agreement, Attempt, GatewayAccount, SettlementFile, Set
 
 _AT_ONCE = 1000
 _SAMPLE = 200
+
+
+Statement = tuple[str, str]
+"""An account's id, and the name of the statement."""
 
 
 class WrongAccount(Exception):
@@ -75,19 +80,30 @@ def _values(file_id: str, row: ReportRow | SummaryRow) -> dict[str, object]:
     return {name: values.get(name) for name in names} | {"file_id": file_id}
 
 
-async def statements(session: AsyncSession, account_id: str, transaction_ids: Iterable[str]) -> set[str]:
-    """The payouts that hold any of these transactions: a report of their day may change what is said of them."""
-    query = (
-        select(SettlementFile.statement)
-        .join(SettlementRow, col(SettlementRow.file_id) == col(SettlementFile.id))
+async def unreconciled(session: AsyncSession, account_ids: Collection[str] | None = None) -> set[Statement]:
+    """Statements with a file that was not held against the ledger yet, and the payouts of the same transactions: what
+    the report of their day says of fees concerns them, too.
+    """
+    new = select(SettlementFile).where(
+        col(SettlementFile.reconciled_at).is_(None), col(SettlementFile.superseded_by).is_(None)
+    )
+    if account_ids is not None:
+        new = new.where(col(SettlementFile.account_id).in_(account_ids))
+    files = (await session.exec(new)).all()
+    theirs, other = aliased(SettlementRow), aliased(SettlementRow)
+    payouts = (
+        select(SettlementFile)
+        .join(other, col(other.file_id) == col(SettlementFile.id))
+        .join(theirs, col(theirs.transaction_id) == col(other.transaction_id))
         .where(
-            SettlementFile.account_id == account_id,
+            col(theirs.file_id).in_([file.id for file in files if file.kind is ReportKind.TRANSACTIONS]),
+            col(SettlementFile.account_id).in_({file.account_id for file in files}),
             SettlementFile.kind == ReportKind.SETTLEMENT,
             col(SettlementFile.superseded_by).is_(None),
-            col(SettlementRow.transaction_id).in_(list(transaction_ids)),
         )
     )
-    return set(await session.exec(query.distinct()))
+    found = [*files, *(await session.exec(payouts.distinct()))]
+    return {(file.account_id, file.statement) for file in found}
 
 
 async def of_statement(session: AsyncSession, account_id: str, statement: str) -> Sequence[SettlementFile]:

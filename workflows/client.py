@@ -43,6 +43,7 @@ from workflows.messages import (
     declaration_workflow_id,
     refund_workflow_id,
 )
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
@@ -249,6 +250,19 @@ async def sweep_now(client: Client) -> None:
     """Asks the sweeper not to wait; without one there is nothing to ask, for whoever starts it sweeps first."""
     with _gone():
         await client.get_workflow_handle_for(SweeperWorkflow.run, "sweeper").signal(SweeperWorkflow.hurry)
+
+
+async def start_reconciliation(client: Client, interval: timedelta) -> None:
+    """Starts the one workflow that looks for settlement files which have arrived."""
+    await client.start_workflow(
+        ReconciliationWorkflow.run,
+        interval,
+        id="reconciliation",
+        task_queue=AGREEMENTS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary="reconciles providers' settlement files with the ledger",
+        static_details=f"Looks for new ones every {interval}; `autodebit reconcile list` tells what differs.",
+    )
 
 
 async def start_credential_checks(client: Client, interval: timedelta, gateways: Sequence[str]) -> None:

@@ -38,6 +38,8 @@ class SettlementFile(SQLModel, table=True):
     rows: int = 0
     superseded_by: str | None = None
     imported_at: datetime = created_at()
+    reconciled_at: datetime | None = optional_instant()
+    """Empty until it was first held against the ledger: whoever crashed in between is made up for."""
 
 
 class SettlementRow(SQLModel, table=True):
