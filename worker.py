@@ -33,8 +33,10 @@ from activities.measured import measured
 from activities.news import ProviderNews
 from activities.on_file import CredentialChecks
 from activities.orders import Orders
+from activities.reconciliation import Reconciliation
 from activities.reminders import Reminders
 from activities.reversals import Reversals
+from activities.settlement_folder import SettlementFolder
 from activities.sweep import Reach, Sweeps
 from activities.test_clocks import TestClocks
 from activities.webhook_calls import WebhookCalls
@@ -60,6 +62,7 @@ from workflows.agreement import AgreementWorkflow
 from workflows.audits import AuditsWorkflow
 from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.declaration import DeclarationWorkflow
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
 from workflows.runner import runner
 from workflows.sweeper import SweeperWorkflow
@@ -75,6 +78,7 @@ _WORKFLOWS = (
     TestClockWorkflow,
     SweeperWorkflow,
     CredentialChecksWorkflow,
+    ReconciliationWorkflow,
     AuditsWorkflow,
 )
 
@@ -128,6 +132,7 @@ def workers(parts: Parts) -> list[Worker]:
                 clocks.advance_clock,
                 _sweeps(parts).sweep,
                 audits.audit,
+                _settlement_folder(parts).reconcile,
                 Orders(bench).obey,
                 *_without_a_call(bench),
             ],
@@ -177,6 +182,11 @@ def _sweeps(parts: Parts) -> Sweeps:
             stopping.telling(parts.database, partial(workflows.look, parts.temporal)),
         ],
     )
+
+
+def _settlement_folder(parts: Parts) -> SettlementFolder:
+    work = Reconciliation(parts.database, parts.vault, fees_apart=parts.settings.settlement_fees == "apart")
+    return SettlementFolder(parts.database, work, parts.settings.settlement_folder)
 
 
 def _take_up(parts: Parts) -> chores.TakeUp:
@@ -265,6 +275,8 @@ async def main() -> None:
         for worker in workers(parts):
             await stack.enter_async_context(worker)
         await workflows.start_sweeper(temporal, settings.sweep_interval)
+        if settings.settlement_folder is not None:
+            await workflows.start_reconciliation(temporal, settings.settlement_interval)
         await workflows.start_credential_checks(temporal, settings.credential_check_interval, sorted(lists(client)))
         await workflows.start_audits(temporal, settings.audit_interval)
         stack.enter_context(Exposition(database).listening(settings.metrics_address))
