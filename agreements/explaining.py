@@ -42,7 +42,8 @@ def explain(standing: Standing, now: datetime) -> str:
         f"{standing.terms}; pays with {standing.credential}.",
         "",
     ]
-    lines += [f"- **No debit is made:** {stopped}" for stopped in _stopped(standing)]
+    lines += [f"- **No debit is made:** {stopped}" for stopped in stopped_by(standing)]
+    lines += [f"- **Held back:** {charge}" for charge in held_back(standing)]
     lines += [f"- **Next:** {in_words(step)}", f"- **Why:** {why(standing, step)}"]
     lines += [f"- **Waits for:** {what}" for what in _waits_for(standing)]
     lines += [f"- **After that:** {in_words(after)}" for after in _later(standing, step, now)]
@@ -88,9 +89,19 @@ def _why_nothing(standing: Standing) -> str:
     return "It is charged when its merchant asks, or sets the coming amount."
 
 
-def _stopped(standing: Standing) -> list[str]:
+def stopped_by(standing: Standing) -> list[str]:
+    """Who or what keeps debits from being made; nothing for an agreement that has ended."""
     paused = ["the merchant paused it"] if standing.stop is Stop.PAUSED else []
     return paused + ([standing.held] if standing.held else [])
+
+
+def held_back(standing: Standing) -> list[str]:
+    """The charges that would be tried, were debits not stopped, and when."""
+    return [
+        f"{_cycle(charge.cycle)}, attempt {charge.attempt}: {charge.amount}, {charge.at:%Y-%m-%d %H:%M} UTC"
+        for charge in standing.charges
+        if stopped_by(standing)
+    ]
 
 
 def _waits_for(standing: Standing) -> list[str]:

@@ -6,10 +6,9 @@ from datetime import datetime
 
 from agreements.agenda import next_step
 from agreements.declarations import DeclarationStanding
-from agreements.explaining import in_words, why
+from agreements.explaining import held_back, in_words, stopped_by, why
 from agreements.refunds import RefundStanding
 from agreements.standing import RecentCharge, Standing
-from agreements.status import Stop
 
 
 def details(standing: Standing, now: datetime, remark: str = "") -> str:
@@ -19,10 +18,8 @@ def details(standing: Standing, now: datetime, remark: str = "") -> str:
     """
     step = next_step(standing, now)
     lines = [f"**{standing.status}**: {standing.terms}", ""]
-    if standing.held:
-        lines += [f"**No debit is made: {standing.held}**", ""]
-    elif standing.stop is Stop.PAUSED:
-        lines += ["**No debit is made: the merchant paused it**", ""]
+    lines += [f"- **no debit is made:** {stopped}" for stopped in stopped_by(standing)]
+    lines += [f"- held back: {charge}" for charge in held_back(standing)]
     lines += [
         f"- next: {in_words(step)}",
         f"- why: {why(standing, step)}",

@@ -71,7 +71,13 @@ def standing(**changed: Any) -> Standing:
         ),
         (
             {"charges": (BY_SCHEDULE,), "held": HELD},
-            [f"**No debit is made:** {HELD}", "**Next:** nothing", "whoever says go has it woken", "`autodebit go`"],
+            [
+                f"**No debit is made:** {HELD}",
+                "**Held back:** cycle 3, attempt 1: PHP 499.00, 2027-03-03 09:00 UTC",
+                "**Next:** nothing",
+                "whoever says go has it woken",
+                "`autodebit go`",
+            ],
         ),
         (
             {"charges": (BY_SCHEDULE,), "stop": Stop.PAUSED, "status": AgreementStatus.PAUSED},
