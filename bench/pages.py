@@ -98,10 +98,14 @@ def _profile(figures: Figures) -> str:
     packages = table(("package", "share"), [(f"`{n}`", f"{share:.0%}") for n, share in worker["packages"].items()])
     ours = {name: share for name, share in worker["within"].items() if _is_ours(name)}
     functions = table(("function, with all it calls", "share"), [(f"`{n}`", f"{s:.0%}") for n, s in ours.items()])
+    sent = worker["per_debit"]
+    kinds = table(("statement", "per debit"), [(f"`{n}`", f"{t:.1f}") for n, t in sent.get("kinds", {}).items()])
     return (
         f"{by_part}\n\n![CPU per cycle](performance/cpu.svg)\n\nA worker's time by the package whose code "
         f"was running ({worker['looks']:,} looks):\n\n{packages}\n\n"
-        f"Our own functions, each with everything below it:\n\n{functions}"
+        f"Our own functions, each with everything below it:\n\n{functions}\n\n"
+        f"For a debit and its webhook it sends {sent.get('statements', 0)} statements and commits "
+        f"{sent.get('commits', 0)} times:\n\n{kinds}"
     )
 
 

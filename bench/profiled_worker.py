@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 import worker
+from bench.statements import Statements
 
 _PAUSE = 0.004
 _HOUSE = Path(worker.__file__).parent
@@ -89,13 +90,14 @@ def _name(frame: FrameType) -> str:
 
 def main(written_to: Path) -> None:
     """Works until SIGTERM."""
-    sampler = Sampler()
+    sampler, statements = Sampler(), Statements()
     sampler.start()
     began = time.process_time()
     try:
         asyncio.run(worker.main())
     finally:
-        found = sampler.end() | {"cpu_seconds": round(time.process_time() - began, 2)}
+        used = round(time.process_time() - began, 2)
+        found = sampler.end() | {"cpu_seconds": used, "per_debit": statements.per_debit()}
         written_to.write_text(json.dumps(found, indent=2))
 
 

@@ -17,6 +17,7 @@ from bench.footprint import Reading
 from bench.herd import Herd
 from bench.histories import Cycle, Size, summary
 from bench.provider import Debit, WrongCount, most_in_one_second, one_each
+from bench.statements import kind
 
 DUE = datetime(2027, 1, 1, 9, tzinfo=UTC)
 
@@ -112,6 +113,13 @@ def test_every_further_attempt_of_an_activity_is_billed() -> None:
     cycle = Cycle.of(history("timer", "fired", "activity", "tried", "timer", attempt=3))
     assert cycle is not None
     assert cycle.actions["activity retried"] == 2
+
+
+def test_statements_are_counted_by_kind_and_first_table() -> None:
+    assert kind("SELECT a.id, (SELECT 1) FROM agreements JOIN charges ON true") == "select agreements"
+    assert kind("INSERT INTO attempts (id) SELECT x FROM y") == "insert attempts"
+    assert kind("UPDATE agreements SET status = $1 FROM charges") == "update agreements"
+    assert kind("select pg_advisory_xact_lock(1)") == "other"
 
 
 def test_what_a_cycle_adds_leaves_out_tables_that_did_not_grow() -> None:
