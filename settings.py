@@ -60,6 +60,17 @@ class Settings(BaseSettings):
     database_url: str = Field(description="PostgreSQL, as `postgresql+asyncpg://user:password@host:port/database`.")
     temporal_address: str = Field(description="Temporal's frontend, `host:port`.")
     temporal_namespace: str = Field(default="default", description="Temporal namespace of the agreements.")
+    temporal_tls: bool = Field(default=False, description="Whether Temporal is reached by TLS, as Temporal Cloud is.")
+    temporal_api_key: SecretStr | None = Field(default=None, description="Key of the namespace, as of Temporal Cloud.")
+    temporal_server_ca: Path | None = Field(
+        default=None, description="Certificate that vouches for Temporal's server, if none of the system's does."
+    )
+    temporal_client_cert: Path | None = Field(
+        default=None, description="Our own certificate at Temporal; goes with its key."
+    )
+    temporal_client_key: Path | None = Field(
+        default=None, validate_default=True, description="The private key of that certificate."
+    )
     public_url: str = Field(
         default="http://127.0.0.1:8000",
         description="Our own address as customers' browsers and providers reach it: return and notification URLs.",
@@ -205,6 +216,13 @@ class Settings(BaseSettings):
     @classmethod
     def _split_keys(cls, value: object) -> object:
         return tuple(key.strip() for key in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("temporal_client_key")
+    @classmethod
+    def _with_its_certificate(cls, value: Path | None, given: ValidationInfo) -> Path | None:
+        if (value is None) != (given.data.get("temporal_client_cert") is None):
+            raise ValueError("a certificate and its key are given together, or neither")
+        return value
 
     @field_validator("build_id")
     @classmethod

@@ -45,6 +45,7 @@ from workflows.messages import (
 )
 from workflows.reconciliation import ReconciliationWorkflow
 from workflows.refund import RefundWorkflow
+from workflows.secured import tls
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
@@ -52,10 +53,18 @@ _ANSWER_WITHIN = timedelta(seconds=2)
 
 
 async def connect(settings: Settings, **options: Any) -> Client:
-    """The only way to Temporal: a client that seals what it sends; `options` are those of `Client.connect`."""
-    converter = data_converter(settings.payload_keys)
+    """The only way to Temporal: a client that seals what it sends; `options` are those of `Client.connect`.
+
+    Raises OSError for a certificate that cannot be read.
+    """
+    key, files = settings.temporal_api_key, (settings.temporal_client_cert, settings.temporal_client_key)
     return await Client.connect(
-        settings.temporal_address, namespace=settings.temporal_namespace, data_converter=converter, **options
+        settings.temporal_address,
+        namespace=settings.temporal_namespace,
+        data_converter=data_converter(settings.payload_keys),
+        tls=tls(settings.temporal_tls, settings.temporal_server_ca, *files),
+        api_key=None if key is None else key.get_secret_value(),
+        **options,
     )
 
 
