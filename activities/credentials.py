@@ -15,9 +15,8 @@ from agreements.attempts import Verdict
 from agreements.declines import DeclineCategory
 from agreements.standing import Standing
 from gateways.port import Account, ReversalAnswer, TokenAnswer
-from store import credentials, releases
+from store import credentials, releases, standing_facts
 from store.changes import Change
-from store.standings import due_releases
 from store.tables import Credential
 
 _AFTER_REPAIR = timedelta(hours=6)
@@ -72,8 +71,9 @@ class Credentials:
         """Ends a credential that is charged no more, repeated until the provider's answer is final (promise 5)."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await change.session.get_one(Credential, step.subject)
-            listed = {each.credential_id for each in await due_releases(change.session, step.agreement_id)}
-            due = credential.id in listed and not await releases.keep_if_needed(change, credential)
+            facts = await standing_facts.read(change.session, change.agreement, change.now)
+            listed = any(row.id == credential.id for row in facts.due_releases)
+            due = listed and not await releases.keep_if_needed(change, credential)
             account = await self._bench.account(change)
         if not due:
             return change.standing

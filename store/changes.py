@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlmodel import and_, col, or_, select
+from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import agenda, rulebook, schedule
@@ -21,18 +21,17 @@ from agreements.policies import RetryPolicy, resolve
 from agreements.retries import Decision
 from agreements.schedule import Plan
 from agreements.standing import Standing
-from agreements.status import AgreementStatus, ChargePurpose, ChargeStatus, derive
+from agreements.status import AgreementStatus, ChargeStatus, derive
 from agreements.terms import Terms
-from store import clocks, events, plans, standings
+from store import clocks, events, plans, standing_facts, standings, stops
 from store.database import Database
+from store.standing_facts import StandingFacts
 from store.tables import Agreement, Attempt, Charge, DecisionRecord
 
 _ANNOUNCED = {
     AgreementStatus.PAST_DUE: "agreement.past_due",
     AgreementStatus.ACTION_REQUIRED: "agreement.action_required",
 }
-
-_UNPAID = (ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED, ChargeStatus.FAILED)
 
 
 class NoSuchAgreement(LookupError):
@@ -42,10 +41,12 @@ class NoSuchAgreement(LookupError):
 class Change:
     """One agreement, locked. `now` is its own time: real, or its test clock's."""
 
-    def __init__(self, session: AsyncSession, agreement: Agreement, now: datetime) -> None:
+    def __init__(self, session: AsyncSession, agreement: Agreement, now: datetime, held: str = "") -> None:
         self.session = session
         self.agreement = agreement
         self.now = now
+        self.held = held
+        """By which stop switches its debits are held, in words; the gate looks again for itself."""
         self.delivery_ids: list[str] = []
         self._events: list[tuple[str, Charge | None, dict[str, Any]]] = []
         self._standing: Standing | None = None
@@ -102,34 +103,30 @@ class Change:
 
     async def finish(self) -> None:
         """Derives the status, writes the events and the standing. Called once, by `change` and by `create`."""
-        before = self.agreement.status
-        await self.session.flush()
-        self.agreement.status = await self._status()
-        if self.agreement.status != before and self.agreement.status in _ANNOUNCED:
-            self.event(_ANNOUNCED[self.agreement.status])
-        self.agreement.version += 1
-        standing = await standings.read(self.session, self.agreement, self.now)
-        step = agenda.next_step(standing, self.now)
-        self.agreement.next_charge_at = standing.next_charge_at
-        self.agreement.next_step_at = step.due_at if step else None
-        self.delivery_ids = await events.write(self.session, self.agreement, self.now, self._events)
+        agreement, before = self.agreement, self.agreement.status
+        facts = await standing_facts.read(self.session, agreement, self.now)
+        # What changes on the row from here on is written once, when the transaction commits.
+        with self.session.no_autoflush:
+            agreement.status = _status(agreement, facts)
+            if agreement.status != before and agreement.status in _ANNOUNCED:
+                self.event(_ANNOUNCED[agreement.status])
+            agreement.version += 1
+            standing = standings.build(agreement, facts, self.now, self.held)
+            step = agenda.next_step(standing, self.now)
+            agreement.next_charge_at = standing.next_charge_at
+            agreement.next_step_at = step.due_at if step else None
+            self.delivery_ids = await events.write(self.session, agreement, self.now, self._events)
         self._standing = standing
 
-    async def _status(self) -> AgreementStatus:
-        tried_before = col(Charge.status).in_((ChargeStatus.PROCESSING, ChargeStatus.UNKNOWN)), Charge.attempts_made > 1
-        query = select(Charge.status).where(
-            Charge.agreement_id == self.agreement.id,
-            Charge.purpose == ChargePurpose.CYCLE,
-            or_(col(Charge.status).in_(_UNPAID), and_(*tried_before)),
-        )
-        unpaid = set(await self.session.exec(query.distinct()))
-        return derive(
-            ended=self.agreement.ended,
-            authorized=self.agreement.credential_id is not None,
-            stop=self.agreement.stop,
-            action_required=bool(self.agreement.action_required) or ChargeStatus.ACTION_REQUIRED in unpaid,
-            past_due=bool(unpaid),
-        )
+
+def _status(agreement: Agreement, facts: StandingFacts) -> AgreementStatus:
+    return derive(
+        ended=agreement.ended,
+        authorized=agreement.credential_id is not None,
+        stop=agreement.stop,
+        action_required=bool(agreement.action_required) or ChargeStatus.ACTION_REQUIRED in facts.unpaid,
+        past_due=bool(facts.unpaid),
+    )
 
 
 @asynccontextmanager
@@ -145,11 +142,12 @@ async def change(database: Database, agreement_id: str, at: datetime | None = No
 @asynccontextmanager
 async def changing(session: AsyncSession, agreement_id: str, at: datetime | None = None) -> AsyncIterator[Change]:
     """The same inside a transaction of the caller's."""
-    query = select(Agreement).where(Agreement.id == agreement_id).with_for_update()
+    query = select(Agreement, stops.on(Agreement)).where(Agreement.id == agreement_id).with_for_update(of=Agreement)
     # What this session read before it held the lock may be out of date.
-    agreement = (await session.exec(query.execution_options(populate_existing=True))).first()
-    if agreement is None:
+    found = (await session.exec(query.execution_options(populate_existing=True))).first()
+    if found is None:
         raise NoSuchAgreement(agreement_id)
-    locked = Change(session, agreement, await clocks.now_for(session, agreement.test_clock_id, at))
+    agreement, held = found
+    locked = Change(session, agreement, await clocks.now_for(session, agreement.test_clock_id, at), held)
     yield locked
     await locked.finish()

@@ -28,13 +28,10 @@ async def write(
     """
     if not facts:
         return []
-    await session.flush()
     shown = (await views.agreement(session, agreement, now)).model_dump(mode="json")
-    endpoints = await _endpoints(session, agreement)
     transaction = await _place_in_feed(session, agreement)
-    delivery_ids: list[str] = []
-    for type_, charge, details in facts:
-        agreement.sequence += 1
+    written: list[Event] = []
+    for number, (type_, charge, details) in enumerate(facts, start=agreement.sequence + 1):
         data = {"agreement": shown, **details}
         if charge is not None:
             data["charge"] = (await views.charge(session, charge)).model_dump(mode="json")
@@ -43,23 +40,32 @@ async def write(
             agreement_id=agreement.id,
             merchant_id=agreement.merchant_id,
             livemode=agreement.livemode,
-            sequence=agreement.sequence,
+            sequence=number,
             type=type_,
             at=now,
             data=data,
             transaction=transaction,
         )
-        session.add(event)
-        await session.flush()
-        for endpoint in endpoints:
-            if {"*", type_} & set(endpoint.event_types):
-                delivery = Delivery(id=ids.new("dlv"), event_id=event.id, endpoint_id=endpoint.id)
-                session.add(delivery)
-                if deliveries.waits(endpoint):
-                    delivery.status, delivery.started = DeliveryStatus.PARKED, True
-                else:
-                    delivery_ids.append(delivery.id)
-    return delivery_ids
+        written.append(event)
+    endpoints = await _endpoints(session, agreement)
+    agreement.sequence += len(written)
+    session.add_all(written)
+    await session.flush()
+    return [id_ for event in written for id_ in _queued(session, event, endpoints)]
+
+
+def _queued(session: AsyncSession, event: Event, endpoints: Sequence[WebhookEndpoint]) -> list[str]:
+    """Writes a delivery for every endpoint that wants the event; those of one that is out of order are parked."""
+    started = []
+    for endpoint in endpoints:
+        if {"*", event.type} & set(endpoint.event_types):
+            delivery = Delivery(id=ids.new("dlv"), event_id=event.id, endpoint_id=endpoint.id)
+            session.add(delivery)
+            if deliveries.waits(endpoint):
+                delivery.status, delivery.started = DeliveryStatus.PARKED, True
+            else:
+                started.append(delivery.id)
+    return started
 
 
 async def _place_in_feed(session: AsyncSession, agreement: Agreement) -> int:

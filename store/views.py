@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func
+from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -15,7 +16,7 @@ from agreements.card_changes import OPEN
 from agreements.credentials import last_day, warnings
 from agreements.money import MoneyTotal
 from agreements.notices import Wish
-from agreements.status import ChargePurpose, ChargeStatus
+from agreements.status import AgreementStatus, ChargePurpose, ChargeStatus
 from agreements.terms import Terms
 from agreements.views import (
     ActionView,
@@ -37,12 +38,15 @@ from agreements.views import (
 from store import credentials
 from store.tables import Agreement, Attempt, Authorization, CardChange, Charge, Credential, Declaration, Refund
 
+_NOBODY_WAITS = (AgreementStatus.PENDING_AUTHORIZATION, AgreementStatus.ACTIVE, AgreementStatus.PAST_DUE)
+"""States below `action_required`: an agreement that needs its customer is not in one of them (design §4)."""
 _PAID = (ChargeStatus.SUCCEEDED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED)
 
 
 async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> AgreementView:
     """One agreement, as of `now` in its own time."""
     terms = Terms.model_validate(row.terms)
+    current_cycle, totals = await _cycles(session, row, terms, now)
     return AgreementView(
         id=row.id,
         reference=row.reference,
@@ -61,8 +65,8 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
         credential=await _credential(session, row, terms, now),
         action=await _action(session, row),
         next_charge_at=row.next_charge_at,
-        current_cycle=await _current_cycle(session, row, now),
-        totals=await _totals(session, row, terms),
+        current_cycle=current_cycle,
+        totals=totals,
         revocation=RevocationView.model_validate(row.revocation) if row.revocation else None,
         created_at=row.created_at,
         ended_at=row.ended_at,
@@ -224,9 +228,11 @@ def _masked(found: Credential, holders: Sequence[str], terms: Terms | None, now:
 
 async def _action(session: AsyncSession, row: Agreement) -> ActionView | None:
     """What the customer must do for the first charge that waits for them."""
+    if row.ended or row.status in _NOBODY_WAITS:
+        return None
     query = select(Charge).where(Charge.agreement_id == row.id, Charge.status == ChargeStatus.ACTION_REQUIRED)
     waiting = (await session.exec(query.order_by(col(Charge.act_by), Charge.id).limit(1))).first()
-    if row.ended or (waiting is None and row.action_required is None):
+    if waiting is None and row.action_required is None:
         return None
     links = select(CardChange).where(CardChange.agreement_id == row.id, col(CardChange.status).in_(OPEN))
     link = (await session.exec(links)).first()
@@ -268,22 +274,19 @@ def card_change(row: CardChange) -> CardChangeView:
     )
 
 
-async def _current_cycle(session: AsyncSession, row: Agreement, now: datetime) -> int:
-    """No cycle falls due once the agreement has ended."""
-    query = select(func.max(Charge.cycle)).where(Charge.agreement_id == row.id, Charge.due_at <= (row.ended_at or now))
-    return (await session.exec(query)).one() or 0
-
-
-async def _totals(session: AsyncSession, row: Agreement, terms: Terms) -> Totals:
+async def _cycles(session: AsyncSession, row: Agreement, terms: Terms, now: datetime) -> tuple[int, Totals]:
+    """The latest cycle that has fallen due, which none does once the agreement has ended, and what was collected."""
     is_cycle, is_paid = col(Charge.purpose) == ChargePurpose.CYCLE, col(Charge.status).in_(_PAID)
     count = func.count(col(Charge.id))
-    query = select(
+    query = select_columns(
+        func.max(Charge.cycle).filter(col(Charge.due_at) <= (row.ended_at or now)),
         count.filter(is_cycle, is_paid),
         count.filter(is_cycle, col(Charge.status) == ChargeStatus.FAILED),
         func.sum(Charge.amount).filter(is_paid),
         func.min(Charge.currency),
-    ).where(Charge.agreement_id == row.id)
-    paid, failed, amount, currency = (await session.exec(query)).one()
+    ).where(col(Charge.agreement_id) == row.id)
+    connection = await session.connection()
+    current, paid, failed, amount, currency = (await connection.execute(query)).one()
     known = currency or currency_of(terms, row.currency)
     total = MoneyTotal(currency=known, value=int(amount or 0)) if known else None
-    return Totals(cycles_paid=paid, cycles_failed=failed, amount_paid=total)
+    return current or 0, Totals(cycles_paid=paid, cycles_failed=failed, amount_paid=total)
