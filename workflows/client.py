@@ -100,8 +100,8 @@ async def _start(client: Client, standing: Standing, **options: Any) -> None:
                 SearchAttributePair(search_attributes.AGREEMENT_STATUS, standing.status.value),
                 SearchAttributePair(search_attributes.MERCHANT, agreement.merchant_id),
                 SearchAttributePair(search_attributes.GATEWAY, agreement.gateway),
-                SearchAttributePair(search_attributes.CUSTOMER, agreement.customer_id),
-                SearchAttributePair(search_attributes.REFERENCE, agreement.reference),
+                *search_attributes.in_clear(search_attributes.CUSTOMER, agreement.customer_id),
+                *search_attributes.in_clear(search_attributes.REFERENCE, agreement.reference),
             ]
         ),
         priority=Priority(fairness_key=agreement.merchant_id),

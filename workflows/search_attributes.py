@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from temporalio.common import SearchAttributeKey
+from temporalio.common import SearchAttributeKey, SearchAttributePair
 
 AGREEMENT_STATUS: SearchAttributeKey[str] = SearchAttributeKey.for_keyword("AgreementStatus")
 MERCHANT: SearchAttributeKey[str] = SearchAttributeKey.for_keyword("Merchant")
@@ -28,3 +28,8 @@ ALL: tuple[SearchAttributeKey[Any], ...] = (
     NEXT_CHARGE_AT,
     PAST_DUE,
 )
+
+
+def in_clear(key: SearchAttributeKey[str], merchants_id: str) -> list[SearchAttributePair[str]]:
+    """An id the merchant chose, as an attribute; none where it is an e-mail address, which nothing would seal."""
+    return [] if "@" in merchants_id else [SearchAttributePair(key, merchants_id)]
