@@ -33,24 +33,24 @@ _CHANGED_BY = {
 
 
 def explain(standing: Standing, now: datetime) -> str:
-    """A short answer in markdown: what happens next, when and why, what holds it, what would change it, and what was
+    """A short answer in plain text: what happens next, when and why, what holds it, what would change it, and what was
     decided last. Times are UTC, and the agreement's own where it has a test clock.
     """
     agreement, step = standing.agreement, next_step(standing, now)
     lines = [
-        f"**{agreement.reference}** ({agreement.id}) through {agreement.gateway} is **{standing.status}**: "
+        f"{agreement.reference} ({agreement.id}) through {agreement.gateway} is {standing.status}: "
         f"{standing.terms}; pays with {standing.credential}.",
         "",
     ]
-    lines += [f"- **No debit is made:** {stopped}" for stopped in stopped_by(standing)]
-    lines += [f"- **Held back:** {charge}" for charge in held_back(standing)]
-    lines += [f"- **Next:** {in_words(step)}", f"- **Why:** {why(standing, step)}"]
-    lines += [f"- **Waits for:** {what}" for what in _waits_for(standing)]
-    lines += [f"- **After that:** {in_words(after)}" for after in _later(standing, step, now)]
-    lines.append(f"- **What would change it:** {', '.join(_changes(standing, step))}.")
+    lines += [f"- No debit is made: {stopped}" for stopped in stopped_by(standing)]
+    lines += [f"- Held back: {charge}" for charge in held_back(standing)]
+    lines += [f"- Next: {in_words(step)}", f"- Why: {why(standing, step)}"]
+    lines += [f"- Waits for: {what}" for what in _waits_for(standing)]
+    lines += [f"- After that: {in_words(after)}" for after in _later(standing, step, now)]
+    lines.append(f"- What would change it: {', '.join(_changes(standing, step))}.")
     last = next((charge for charge in standing.recent if charge.last), None)
     if last is not None:
-        lines.append(f"- **Last decision:** {_cycle(last.cycle)} ({last.amount}): {last.last}")
+        lines.append(f"- Last decision: {_cycle(last.cycle)} ({last.amount}): {last.last}")
     return "\n".join(lines)
 
 

@@ -63,37 +63,37 @@ def standing(**changed: Any) -> Standing:
         (
             {"charges": (BY_SCHEDULE,), "unfinished": (UNKNOWN,)},
             [
-                "**Next:** ask what became of cycle 2, attempt 1, 2027-03-01 10:00 UTC",
-                "**Waits for:** what became of cycle 2, attempt 1",
-                "**After that:** charge cycle 3",
+                "Next: ask what became of cycle 2, attempt 1, 2027-03-01 10:00 UTC",
+                "Waits for: what became of cycle 2, attempt 1",
+                "After that: charge cycle 3",
                 "notification, which ends the wait at once",
             ],
         ),
         (
             {"charges": (BY_SCHEDULE,), "held": HELD},
             [
-                f"**No debit is made:** {HELD}",
-                "**Held back:** cycle 3, attempt 1: PHP 499.00, 2027-03-03 09:00 UTC",
-                "**Next:** nothing",
+                f"No debit is made: {HELD}",
+                "Held back: cycle 3, attempt 1: PHP 499.00, 2027-03-03 09:00 UTC",
+                "Next: nothing",
                 "whoever says go has it woken",
                 "`autodebit go`",
             ],
         ),
         (
             {"charges": (BY_SCHEDULE,), "stop": Stop.PAUSED, "status": AgreementStatus.PAUSED},
-            ["**No debit is made:** the merchant paused it", "until its merchant resumes it"],
+            ["No debit is made: the merchant paused it", "until its merchant resumes it"],
         ),
         (
             {"status": AgreementStatus.ACTION_REQUIRED, "deadlines": (Deadline(charge_id="c", cycle=2, at=LATER),)},
-            ["give up cycle 2 unless the customer has acted", "**Waits for:** the customer, for cycle 2"],
+            ["give up cycle 2 unless the customer has acted", "Waits for: the customer, for cycle 2"],
         ),
         (
             {"status": AgreementStatus.PENDING_AUTHORIZATION, "authorization_expires_at": LATER},
-            ["**Waits for:** the customer's authorization", "the customer's decision on the page"],
+            ["Waits for: the customer's authorization", "the customer's decision on the page"],
         ),
         ({}, ["It is charged when its merchant asks"]),
         ({"status": AgreementStatus.REVOKED, "closed": True}, ["It has ended", "only late news from the provider"]),
-        ({"recent": (DECLINED,)}, ["**Last decision:** cycle 2 (PHP 499.00): insufficient_funds: give up by"]),
+        ({"recent": (DECLINED,)}, ["Last decision: cycle 2 (PHP 499.00): insufficient_funds: give up by"]),
     ],
 )
 def test_what_is_said_of_an_agreement(found: dict[str, Any], said: list[str]) -> None:
