@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -199,6 +200,8 @@ def main() -> None:
 
     try:
         app()
+    except SystemExit as ended:
+        leave(ended)
     except RulebookError as error:
         typer.echo(str(error), err=True)
         sys.exit(2)
@@ -208,6 +211,20 @@ def main() -> None:
         for problem in error.errors():
             typer.echo(f"AUTODEBIT_{str(problem['loc'][0]).upper()}: {problem['msg']} (docs/settings.md)", err=True)
         sys.exit(2)
+
+
+def leave(ended: SystemExit) -> NoReturn:
+    """Ends the process, at once if it has talked to Temporal.
+
+    The threads of Temporal's client outlive the event loop, and now and then Python aborts on them while it takes
+    itself apart: code 134 for a command that did its work (temporalio/sdk-python#300, open).
+    """
+    if "temporalio.bridge.temporal_sdk_bridge" in sys.modules and isinstance(ended.code, int | None):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended.code or 0)
+    raise ended
 
 
 if __name__ == "__main__":
