@@ -8,8 +8,9 @@ copy that was overtaken on its way can do no harm.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from agreements.status import AgreementStatus, Stop
 
@@ -127,3 +128,12 @@ class Standing(_Frozen):
     terms: str = ""
     credential: str = ""
     recent: tuple[RecentCharge, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Most instants of most standings are none, and every cycle leaves a standing in Temporal's history."""
+        written: dict[str, Any] = whole(self)
+        return {name: value for name, value in written.items() if name not in _OPTIONAL or value}
+
+
+_OPTIONAL = frozenset(name for name, field in Standing.model_fields.items() if not field.is_required())
