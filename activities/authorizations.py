@@ -32,6 +32,7 @@ from gateways.port import (
 from store import card_changes, cycles, first_payments, lifecycle, open_links
 from store.changes import Change
 from store.creation import lasting_state, renew_state
+from store.standing_facts import SETTLED_FIRST
 from store.standings import open_authorization
 from store.tables import Attempt, Authorization, CardChange, Charge, Credential, Notification
 
@@ -65,7 +66,8 @@ class Authorizations:
         async with self._bench.change(step.agreement_id, step.at) as change:
             authorization = await open_authorization(change.session, change.agreement)
             due = authorization is not None and authorization.next_try_at is not None
-        if authorization is None or not due:
+            held = authorization is not None and await _held(change, authorization)
+        if authorization is None or held or not due:
             return change.standing
         if authorization.status in ("granted", "closing"):
             return await self._exchange(step, authorization)
@@ -237,6 +239,12 @@ class Authorizations:
     async def _settle(self, change: Change, payment: Attempt, money: ChargeAnswer) -> None:
         traits = self._bench.gateway(change).traits
         await outcomes.record(change, payment, money, traits, self._bench.links)
+
+
+async def _held(change: Change, authorization: Authorization) -> bool:
+    """Whether a stop switch forbids the page: the customer would pay on it. What was paid on one is found out."""
+    to_be_paid = authorization.status not in SETTLED_FIRST
+    return bool(change.held) and to_be_paid and await first_payments.of(change.session, authorization) is not None
 
 
 async def _ask(question: _Question) -> TokenAnswer:

@@ -24,7 +24,7 @@ from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus, Stop
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway, OpenAnswer
-from store import budgets, card_changes, cycles, first_payments, ids, lifecycle, notices
+from store import budgets, card_changes, cycles, first_payments, ids, lifecycle, notices, recovery, stops
 from store.card_changes import Links
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential
@@ -55,10 +55,16 @@ class Charges:
         """Tries to collect a charge. A repeat of the same attempt asks what became of it before anything else."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await _prepare(change, step, self._bench.links)
-            to_open = None if attempt is None else await self._to_open(change, attempt)
+            forgotten = attempt is not None and await recovery.may_have_been_made(change, attempt)
+            to_open = None if attempt is None or forgotten else await self._to_open(change, attempt)
         if attempt is None:
             return change.standing
-        if attempt.status.open:
+        if forgotten and attempt.status is AttemptStatus.PREPARED:
+            # As if it had been sent: the provider is asked, and may never have heard of it.
+            sent, standing = await self._cleared(step, attempt.id, unopened=True)
+            if sent is None:
+                return standing
+        if forgotten or attempt.status.open:
             return await self.inquire(step.model_copy(update={"subject": attempt.id}))
         opened = None
         if to_open is not None:
@@ -87,7 +93,8 @@ class Charges:
         """The customer had to act for this charge and did not in time."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             charge = await change.session.get_one(Charge, step.subject)
-            waits = charge.status is ChargeStatus.ACTION_REQUIRED and change.agreement.stop is Stop.NONE
+            stopped = change.held or change.agreement.stop is not Stop.NONE
+            waits = charge.status is ChargeStatus.ACTION_REQUIRED and not stopped
             over = charge.act_by is not None and charge.act_by <= change.now
             if waits and over and not await _being_paid(change, charge):
                 aftermath = collection.lapse(change, charge, change.policy.at_end, rulebook.current().version)
@@ -122,7 +129,7 @@ class Charges:
             if again is not None:
                 return await self._record(step, attempt.id, await _debit(again))
         settled = collection.settled(change, attempt, answer, traits)
-        if settled is not answer and traits.opens:
+        if settled is not answer and request.handle is not None and traits.opens:
             # What was opened and never reached must not be reached after the next attempt.
             settled = await _cancel(dispatch, answer)
         return await self._record(step, attempt.id, settled)
@@ -211,7 +218,8 @@ async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | N
     charge = await change.session.get_one(Charge, step.subject)
     if await _in_flight(change, charge):
         return None
-    if charge.next_attempt_at is None or charge.next_attempt_at > change.now or change.agreement.stop is not Stop.NONE:
+    stopped = change.held or change.agreement.stop is not Stop.NONE
+    if stopped or charge.next_attempt_at is None or charge.next_attempt_at > change.now:
         return None
     if charge.cycle is not None and charge.cycle == await cycles.last_written(change):
         await cycles.write_next(change, charge.cycle + 1)
@@ -304,6 +312,8 @@ async def _may_send(change: Change, attempt: Attempt, limits: QueryLimits) -> bo
     charge = await change.session.get_one(Charge, attempt.charge_id)
     credential = await change.session.get_one(Credential, attempt.credential_id)
     book = rulebook.current()
+    # Told to the workflow as well: a charge that is held must not be on its agenda.
+    change.held = await stops.at_the_gate(change.session, change.agreement)
     clearance = gate.may_send(
         change,
         charge,
@@ -315,6 +325,7 @@ async def _may_send(change: Change, attempt: Attempt, limits: QueryLimits) -> bo
         limits=limits,
         rulebook_version=book.version,
         made=await cycles.made_on_demand(change, apart_from=charge),
+        held=bool(change.held),
     )
     if clearance is Clearance.REFUSED:
         await lifecycle.complete_if_finished(change)

@@ -67,6 +67,8 @@ def check_running(change: Change) -> None:
     agreement = change.agreement
     if agreement.ended or agreement.credential_id is None or agreement.stop is not Stop.NONE:
         raise Conflict(f"the agreement is {agreement.status}")
+    if change.held:
+        raise Conflict("the operator of the engine has stopped debits for now; the agreement's timeline says why")
 
 
 def check_credential(change: Change) -> None:

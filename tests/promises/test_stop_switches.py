@@ -1,0 +1,169 @@
+"""Promise 4 for stop switches: who stopped a provider or a merchant sees no debit of theirs start any more."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import select
+
+from activities.stopping import telling
+from agreements.status import AttemptStatus
+from store import stops
+from store.tables import Agreement, Scope, StopSwitch
+from tests.promises.support import (
+    START,
+    agreement_row,
+    attempts,
+    audited,
+    by_hand,
+    charge_step,
+    types,
+    until,
+    unwatched,
+)
+from tests.support.house import House, Shop
+from workflows import client as workflows
+from workflows.agreement import AgreementWorkflow
+from workflows.messages import agreement_workflow_id
+
+DUE = "2027-01-31T01:00:00Z"
+
+
+async def stopped(shop: Shop, reason: str = "double debits reported", by: str = "ann") -> StopSwitch:
+    """A merchant's own switch: other tests share the gateway."""
+    async with shop.house.database.transaction() as session:
+        switch, _ = await stops.stop(
+            session, Scope.MERCHANT, shop.merchant_id, livemode=False, reason=reason, by=by, at=datetime.now(UTC)
+        )
+    assert await stops.drained(shop.house.database)
+    return switch
+
+
+async def gone(shop: Shop) -> None:
+    async with shop.house.database.transaction() as session:
+        assert await stops.go(session, Scope.MERCHANT, shop.merchant_id, livemode=False, at=datetime.now(UTC))
+
+
+async def tell(house: House) -> None:
+    """What a sweep does about switches, until nobody is left to be told."""
+    chore = telling(house.database, partial(workflows.look, house.temporal))
+    await chore(datetime.now(UTC))
+    async with house.database.transaction() as session:
+        assert await stops.untold(session) == []
+
+
+async def snapshot(shop: Shop, agreement: str) -> Any:
+    handle = shop.house.temporal.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement))
+    return await handle.query(AgreementWorkflow.snapshot)
+
+
+async def test_a_stop_between_prepare_and_send_stops_and_go_collects_once(shop: Shop) -> None:
+    """The gate reads the switch again, under the lock that sends; the charge waits without being tried in vain."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock)
+    at = await unwatched(shop.house, clock, DUE)
+    async with by_hand(shop.house) as hand:
+
+        async def halted() -> None:
+            await stopped(shop)
+
+        hand.after_commits.append(halted)
+        standing = await hand.charge(await charge_step(shop.house, agreement, at))
+        assert hand.gateway.calls == []
+    assert standing.held.startswith(f"stopped for {shop.merchant_id} by ann since ")
+    assert standing.held.endswith(": double debits reported")
+    assert [attempt.status for attempt in await attempts(shop.house, agreement)] == [AttemptStatus.PREPARED]
+    await tell(shop.house)
+    await until(partial(_shows, shop, agreement, held=True))
+    await shop.advance(clock, "2027-01-31T02:00:00Z")
+    assert await shop.ledger(agreement) == []
+    assert (await shop.read(agreement))["next_charge_at"] is None
+    await gone(shop)
+    await tell(shop.house)
+    await shop.advance(clock, "2027-01-31T03:00:00Z")
+    [debit] = await shop.ledger(agreement)
+    assert (debit["request_id"], debit["status"]) == (f"{agreement}-c1-a1", "succeeded")
+    timeline = (await shop.call("GET", f"/v1/agreements/{agreement}/timeline"))["data"]
+    told = [entry["decision"] for entry in timeline if entry["kind"] == "decision"]
+    assert [decision["action"] for decision in told] == ["stop", "go"]
+    assert {decision["inputs"]["reason"] for decision in told} == {"double debits reported"}
+    assert "ann" not in str(timeline)
+    await audited(shop, agreement)
+
+
+async def _shows(shop: Shop, agreement: str, *, held: bool) -> bool:
+    return bool((await snapshot(shop, agreement)).held) is held
+
+
+async def test_who_stops_waits_for_a_debit_that_passed_the_gate_before(shop: Shop) -> None:
+    """The stop is in force at once, for others; its answer waits until nothing is under way that had not seen it."""
+    agreement = await shop.agree(await shop.clock(START))
+    row = await agreement_row(shop.house, agreement)
+    async with shop.house.database.transaction() as gate:
+        assert await stops.at_the_gate(gate, row) == ""
+        stopping = asyncio.create_task(stopped(shop))
+        await until(partial(_held, shop, row))
+        await until(partial(_waited_for, shop))
+        assert not stopping.done()
+    await stopping
+
+
+async def _held(shop: Shop, row: Agreement) -> bool:
+    async with shop.house.database.transaction() as session:
+        return bool((await session.exec(select(stops.on(Agreement)).where(Agreement.id == row.id))).one())
+
+
+async def _waited_for(shop: Shop) -> bool:
+    asked = text("select true from pg_locks where relation = 'stop_switches'::regclass and not granted limit 1")
+    async with shop.house.database.transaction() as session:
+        return bool(await (await session.connection()).scalar(asked))
+
+
+async def test_what_a_stop_does_not_touch_and_what_became_too_late(shop: Shop) -> None:
+    """An unknown is found out, charges on demand are refused, a retry overtaken by its successor is missed, and what
+    was never tried goes by the catch-up limit; the cycle after that is collected as if nothing had been.
+    """
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, "lost_answer_success,insufficient_funds,success")
+    await shop.advance(clock, DUE)
+    await stopped(shop)
+    await tell(shop.house)
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    assert next(charge["status"] for charge in await shop.charges(agreement)) == "succeeded"
+    refused = await shop.call("POST", f"/v1/agreements/{agreement}/charges", {"cycle": 1}, expect=409)
+    assert "stopped" in refused["detail"]
+    await gone(shop)
+    await tell(shop.house)
+    await shop.advance(clock, "2027-03-01T00:00:00Z")  # cycle 2 is declined on 28 February
+    await stopped(shop)
+    await tell(shop.house)
+    await shop.advance(clock, "2027-05-05T00:00:00Z")  # cycle 3, 31 March, is too late; cycle 4, 30 April, as well
+    assert len(await shop.ledger(agreement)) == 2
+    await gone(shop)
+    await tell(shop.house)
+    await shop.advance(clock, "2027-06-01T00:00:00Z")
+    paid = [row["request_id"].split("-")[-2] for row in await shop.ledger(agreement) if row["status"] == "succeeded"]
+    assert paid == ["c1", "c5"]
+    statuses = {charge["cycle"]: charge["status"] for charge in await audited(shop, agreement)}
+    assert [statuses[cycle] for cycle in (2, 3, 4, 5)] == ["skipped", "skipped", "skipped", "succeeded"]
+    assert (await types(shop, agreement, "cycle.")) == ["cycle.skipped"] * 3
+
+
+async def test_no_page_on_which_the_customer_pays_is_opened_while_stopped(house: House) -> None:
+    shop = await house.shop("ottu")
+    await stopped(shop)
+    clock = await shop.clock(START)
+    made = await shop.call("POST", "/v1/agreements", shop.body(clock), expect=202)
+    assert (await snapshot(shop, made["id"])).authorize_at is None
+    assert made["id"] not in str((await shop.sandbox("ledger"))["data"])
+    await gone(shop)
+    await tell(house)
+    await until(partial(_has_page, shop, made["id"]))
+
+
+async def _has_page(shop: Shop, agreement: str) -> bool:
+    return bool((await shop.read(agreement))["authorization"]["url"])
