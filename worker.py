@@ -50,6 +50,7 @@ from gateways import http
 from gateways.connectors import calls_per_charge, connectors, lists
 from gateways.port import Gateway
 from settings import Settings
+from store import recovery
 from store.database import Database
 from store.retention import Kept
 from store.vault import Vault
@@ -272,6 +273,7 @@ async def main() -> None:
         )
         stack.push_async_callback(parts.webhooks.close)
         await rates.keep(temporal, settings.gateway_rates, settings.merchant_rates, calls_per_charge())
+        await _refuse_lost_workflows(temporal, database)
         for worker in workers(parts):
             await stack.enter_async_context(worker)
         await workflows.start_sweeper(temporal, settings.sweep_interval)
@@ -286,6 +288,18 @@ async def main() -> None:
         log.info("worker ready", queues=[AGREEMENTS_QUEUE, DELIVERIES_QUEUE, *map(gateway_queue, parts.gateways)])
         await stop.wait()
         log.info("worker stopping")
+
+
+async def _refuse_lost_workflows(temporal: Client, database: Database) -> None:
+    """A namespace that never ran a worker of ours cannot hold the workflows of agreements that live already.
+
+    Going on would debit from rows that may be a backup's, without asking what was debited after it.
+    """
+    if await recovery.expects_workflows(database) and not await workflows.knows_sweeper(temporal):
+        raise SystemExit(
+            f"the namespace {temporal.namespace} does not hold the workflows of this database's agreements:"
+            " run `autodebit recover` first (docs/deploy.md)"
+        )
 
 
 async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

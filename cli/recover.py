@@ -34,8 +34,7 @@ async def recover(stopped_at: datetime | None) -> None:
         found = await recovery.forget_workflows(database, stopped_at)
         typer.echo(f"to be started: {found.agreements} agreements, {found.refunds} refunds, ", nl=False)
         typer.echo(f"{found.declarations} declarations, {found.deliveries} deliveries")
-        await workflows.start_sweeper(temporal, settings.sweep_interval)
-        await start_agreements(database, temporal)
+        await _start_all(settings, database, temporal)
     finally:
         await database.close()
 
@@ -76,6 +75,12 @@ async def go_on() -> None:
     settings = Settings()
     database = Database(settings.database_url, pool_size=_AT_ONCE)
     try:
-        await start_agreements(database, await workflows.connect(settings))
+        await _start_all(settings, database, await workflows.connect(settings))
     finally:
         await database.close()
+
+
+async def _start_all(settings: Settings, database: Database, temporal: Client) -> None:
+    """The sweeper first: by it a worker sees that the namespace is this database's."""
+    await workflows.start_sweeper(temporal, settings.sweep_interval)
+    await start_agreements(database, temporal)

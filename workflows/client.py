@@ -274,6 +274,14 @@ async def start_reconciliation(client: Client, interval: timedelta) -> None:
     )
 
 
+async def knows_sweeper(client: Client) -> bool:
+    """Whether a worker of ours was ever started on this namespace."""
+    with _gone():
+        await client.get_workflow_handle("sweeper").describe()
+        return True
+    return False
+
+
 async def start_credential_checks(client: Client, interval: timedelta, gateways: Sequence[str]) -> None:
     """Starts the one workflow that asks providers for the credentials in use."""
     await client.start_workflow(

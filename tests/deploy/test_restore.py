@@ -23,6 +23,7 @@ from store.tables import Attempt
 from tests.deploy.lives import backup, life, register, restore
 from tests.sandbox.support import free_port
 from tests.support.house import House, Shop
+from worker import _refuse_lost_workflows
 
 SIGNED = "2027-01-30T21:00:00Z"
 BACKED_UP = "2027-02-10T00:00:00Z"
@@ -78,8 +79,11 @@ async def test_after_a_restore_nothing_is_debited_twice_and_nothing_is_forgotten
     await restore(url, dump)
     async with life(house, url, "drill-2", port) as second:
         await refuse_old_workflows(second.temporal)
+        with pytest.raises(SystemExit, match="autodebit recover"):
+            await _refuse_lost_workflows(second.temporal, second.database)
         found = await recovery.forget_workflows(second.database, STOPPED)
         assert found.agreements == len(lives) + 1
+        await _refuse_lost_workflows(second.temporal, second.database)
         await start_agreements(second.database, second.temporal)
         shops = {gateway: replace(shop, house=second) for gateway, shop in shops.items()}
         for gateway, shop in shops.items():
