@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -10,6 +13,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 import structlog
+from fastapi import FastAPI, Request, Response
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -23,6 +27,7 @@ from store import changes
 from telemetry.interceptor import Tracing
 from tests.promises.support import START
 from tests.promises.webhook_receiver import a_receiver, an_endpoint
+from tests.sandbox.support import free_port, serving
 from tests.support.house import House, Shop
 from tests.support.house import house as a_house
 
@@ -254,3 +259,57 @@ def test_every_call_is_one_line_with_its_ids_and_its_trace(watched: Watched) -> 
     traces = {format(span.context.trace_id, "032x") for span in named(watched, "antom charge") if span.context}
     assert {line["trace_id"] for line in calls} == traces
     assert [secret for secret in watched.secrets if any(secret in str(line) for line in calls)] == []
+
+
+# Processes
+
+
+async def test_a_worker_tells_its_metrics_and_temporals_and_sends_its_traces(
+    traced: tuple[House, InMemorySpanExporter],
+) -> None:
+    house, _ = traced
+    taken = asyncio.Event()
+
+    async def take(request: Request) -> Response:
+        if b"autodebit-worker" in await request.body():
+            taken.set()
+        return Response()
+
+    collector = FastAPI()
+    collector.add_route("/v1/traces", take, methods=["POST"])
+    async with serving(collector) as url, httpx.AsyncClient() as client:
+        ours, temporals = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        more = {"METRICS_ADDRESS": ours, "TEMPORAL_METRICS_ADDRESS": temporals, "OTLP_ENDPOINT": url}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "cli.main", "worker", env=_environment(house, more), stderr=asyncio.subprocess.DEVNULL
+        )
+        try:
+            own = await _answered(client, f"http://{ours}/metrics")
+            assert "autodebit_steps_overdue" in own
+            assert 'autodebit_invariant_violations_total{invariant="within_cap"} 0.0' in own
+            assert "temporal_worker_start_total" in await _answered(client, f"http://{temporals}/metrics")
+        finally:
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), 40) == 0
+        await asyncio.wait_for(taken.wait(), 10)  # what is left is sent as the process ends
+
+
+def _environment(house: House, more: Mapping[str, str]) -> dict[str, str]:
+    settings = house.settings
+    given = {
+        "DATABASE_URL": settings.database_url,
+        "TEMPORAL_ADDRESS": settings.temporal_address,
+        "VAULT_KEYS": settings.vault_keys[0].get_secret_value(),
+        "VAULT_HASH_KEY": settings.vault_hash_key.get_secret_value(),
+        "PAYLOAD_KEYS": ",".join(key.get_secret_value() for key in settings.payload_keys),
+    }
+    return {**os.environ, **{f"AUTODEBIT_{name}": value for name, value in {**given, **more}.items()}}
+
+
+async def _answered(client: httpx.AsyncClient, url: str) -> str:
+    async with asyncio.timeout(90):
+        while True:
+            try:
+                return (await client.get(url)).text
+            except httpx.ConnectError:
+                await asyncio.sleep(0.1)
