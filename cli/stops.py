@@ -94,6 +94,8 @@ def _stop(scope: Scope, name: str, reason: str, by: str | None, live: bool | Non
     from store import stops as switches
     from store import trail
 
+    if not reason.strip():
+        raise typer.BadParameter("merchants are told it: say why", param_hint="--reason")
     actor, now = operator(f"stop {scope.value}", reason, by), datetime.now(UTC)
 
     async def work(database: Database) -> tuple[list[tuple[StopSwitch, bool]], bool]:
