@@ -39,9 +39,10 @@ test-browser: $(VENV)/.synced
 test-deploy: $(VENV)/.synced
 	$(BIN)/pytest -n 0 -m deploy tests/deploy
 
-# Agreements collected while every kind of process is killed, then an audit; `make soak SEED=7` repeats a plan of kills.
+# Agreements collected while every kind of process is killed, then an audit; `make soak SEED=7` repeats a plan of kills,
+# `make soak SHORT=1` makes a few agreements live through everything once.
 soak: $(VENV)/.synced
-	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--agreements 13 --cycles 3 --per-clock 7 --kills 1)
 
 # The laws of the schedule in every time zone, a line each; `make laws ZONES=Europe/` for some of them.
 laws: $(VENV)/.synced

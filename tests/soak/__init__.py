@@ -1,1 +1,1 @@
-"""The whole stack under kill -9 and a provider's faults: a short run in the suite, a long one with `make soak`."""
+"""The whole stack under kill -9: a due day in the suite, whole lives of agreements with `make soak`."""

@@ -8,15 +8,15 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cli.embedded.stack import ReadyFile
 
-_STARTED_WITHIN = 120.0
-_BACK_WITHIN = 90.0
+_STARTED_WITHIN = 300.0
+_BACK_WITHIN = 300.0
 _LOOK = 0.05
 # What a crash left behind is looked for more often than in production, so that a short run sees it taken up.
 _SETTINGS = {"AUTODEBIT_SWEEP_INTERVAL": "2"}
@@ -80,6 +80,16 @@ class Dev:
     @property
     def ready(self) -> ReadyFile:
         return ReadyFile.model_validate_json(self.ready_file.read_text())
+
+    @contextmanager
+    def frozen(self, kind: str) -> Iterator[None]:
+        """Inside, a process does nothing, as one whose machine is moved."""
+        pid = self.ready.pids[kind]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     async def suffer(self, kills: Sequence[Kill], progress: Progress) -> None:
         """Makes every kill when it is due. Raises Lost."""

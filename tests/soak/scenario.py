@@ -17,7 +17,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from sandbox.server import running
 from tests.promises.webhook_receiver import Receiver, a_receiver
 from tests.soak import kills
-from tests.soak.audit import Books, Finding, audit
+from tests.soak.audit import LifeBooks, audit
+from tests.soak.books import Finding
 from tests.soak.kills import Dev, Killed, Progress
 from tests.soak.lives import Subscriber, legs, subscribers
 from tests.soak.merchant import Json, Merchant
@@ -136,9 +137,9 @@ class Storm:
             for first in range(0, len(customers), size.per_clock):
                 tasks.create_task(self._live(customers[first : first + size.per_clock], size.cycles))
 
-    async def books(self, ledger: list[Json]) -> Books:
+    async def books(self, ledger: list[Json]) -> LifeBooks:
         """What every side says at the end."""
-        return Books(
+        return LifeBooks(
             subscribers=self._agreements,
             agreements=await self._merchant.all("/v1/agreements"),
             charges=await self._merchant.all("/v1/charges"),

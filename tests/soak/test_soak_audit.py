@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.soak.audit import Books, audit
+from tests.soak.audit import LifeBooks, audit
 from tests.soak.lives import Life, Subscriber, due_at
 
 WHO = Subscriber(number=0, life=Life("success"), cycles=1, command_in=2, command_after=0)
@@ -63,7 +63,7 @@ def event(number: int, type_: str) -> dict[str, Any]:
 
 EVENTS = [event(1, "agreement.activated"), event(2, "charge.succeeded")]
 AGREEMENT = {"id": "agr_1", "status": "completed", "totals": {"amount_paid": MONEY}}
-GOOD = Books(
+GOOD = LifeBooks(
     subscribers={"agr_1": WHO},
     agreements=[AGREEMENT],
     charges=[CHARGE],
@@ -75,7 +75,7 @@ GOOD = Books(
 )
 
 
-def found(books: Books) -> set[str]:
+def found(books: LifeBooks) -> set[str]:
     return {finding.what.split(",")[0] for finding in audit(books) if finding.differences}
 
 
@@ -112,5 +112,5 @@ def test_a_verification_that_went_back() -> None:
         (replace(GOOD, broken=["GET / was answered 500"]), "answers nobody should get"),
     ],
 )
-def test_books_that_differ(spoiled: Books, what: str) -> None:
+def test_books_that_differ(spoiled: LifeBooks, what: str) -> None:
     assert what in found(spoiled)
