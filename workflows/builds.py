@@ -18,7 +18,7 @@ def another_build_is_wanted() -> bool:
 
 
 def continue_as_new(start: Any) -> NoReturn:
-    """The next run, on the build that is wanted now. Callers do so only when something has happened in this one, so that
+    """The next run, on the build that is wanted now. Callers do so only when something has happened in this one: then
     no state of Temporal's routing can make a workflow roll over and over.
     """
     wanted = ContinueAsNewVersioningBehavior.AUTO_UPGRADE if another_build_is_wanted() else None
