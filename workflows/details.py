@@ -66,8 +66,8 @@ def _of_a_call(title: str, status: str, agreement_id: str, at: datetime | None) 
 
 
 def _row(charge: RecentCharge) -> str:
-    """No cell breaks within a date or an amount, for the panel is narrow."""
-    due, amount = (text.replace(" ", "\u00a0") for text in (f"{charge.due_at:%d %b %Y}", charge.amount))
+    """The panel is narrow and sets cells side by side: no date or amount is broken, and each ends in space."""
+    due, amount = (f"{text}  ".replace(" ", "\u00a0") for text in (f"{charge.due_at:%d %b %Y}", charge.amount))
     tries = {0: "", 1: ", 1 try"}.get(charge.tries, f", {charge.tries} tries")
     came_of_it = f"{charge.status}{tries}" + (f"; {charge.last}" if charge.last else "")
     return f"| {charge.cycle or '-'} | {due} | {amount} | {came_of_it} |"

@@ -112,4 +112,4 @@ def test_the_details_show_the_last_charges_and_what_holds_the_next_one() -> None
     shown = details(standing(held=HELD, recent=(DECLINED,)), NOW)
     assert HELD in shown
     came_of_it = "failed, 4 tries; insufficient_funds: give up by attempts_spent"
-    assert shown.endswith(f"| 2 | 09\u00a0Feb\u00a02027 | PHP\u00a0499.00 | {came_of_it} |")
+    assert shown.replace("\u00a0", " ").endswith(f"| 2 | 09 Feb 2027   | PHP 499.00   | {came_of_it} |")
