@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from itertools import chain
-from typing import TypeVar
 
 import httpx
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, CompoundSelect, and_, func, literal, union_all
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 from temporalio import activity
@@ -21,8 +19,6 @@ from gateways.sandbox_time import SandboxTime
 from store import standings
 from store.database import Database
 from store.tables import Agreement, Declaration, GatewayAccount, Notification, Refund, TestClock
-
-_T = TypeVar("_T")
 
 _FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.2  # seconds
 
@@ -72,12 +68,14 @@ class TestClocks:
 
     async def _next_instant(self, clock_id: str, sandboxes: Sequence[SandboxTime], target: datetime) -> datetime:
         async with self._database.transaction() as session:
-            query = select(func.min(Agreement.next_step_at)).where(Agreement.test_clock_id == clock_id)
-            step = (await session.exec(query)).one()
-            call = (await session.exec(_refunds_of(select(func.min(Refund.next_try_at)), clock_id))).one()
-            declared = (await session.exec(_declarations_of(select(func.min(Declaration.next_try_at)), clock_id))).one()
+            ours = (
+                select(func.min(Agreement.next_step_at)).where(Agreement.test_clock_id == clock_id),
+                select(func.min(Refund.next_try_at)).where(_refund_of(clock_id)),
+                select(func.min(Declaration.next_try_at)).where(_declaration_of(clock_id)),
+            )
+            dues = [(await session.exec(query)).one() for query in ours]
         theirs = [(await sandbox.read()).next_due_at for sandbox in sandboxes]
-        return min([target, *(instant for instant in (step, call, declared, *theirs) if instant is not None)])
+        return min([target, *(instant for instant in (*dues, *theirs) if instant is not None)])
 
     async def _move(self, clock_id: str, sandboxes: Sequence[SandboxTime], instant: datetime) -> None:
         """The sandboxes first: an agreement must never be ahead of its provider."""
@@ -116,22 +114,12 @@ class TestClocks:
 
     async def _due(self, clock_id: str) -> dict[tuple[Tick, str], datetime]:
         """What has something to do now, and agreements with news that was signalled but not settled."""
+        tick = {"agreement": self._tick_agreement, "refund": self._tick_refund, "declaration": self._tick_declaration}
         async with self._database.transaction() as session:
             now = (await session.exec(select(TestClock.now).where(TestClock.id == clock_id))).one()
-            steps = await session.exec(
-                select(Agreement.id).where(Agreement.test_clock_id == clock_id, col(Agreement.next_step_at) <= now)
-            )
-            news = await session.exec(
-                select(Agreement.id)
-                .join(Notification, col(Notification.agreement_id) == Agreement.id)
-                .where(Agreement.test_clock_id == clock_id, Notification.status == "signalled")
-            )
-            calls = await session.exec(_refunds_of(select(Refund.id), clock_id).where(col(Refund.next_try_at) <= now))
-            declared = _declarations_of(select(Declaration.id), clock_id).where(col(Declaration.next_try_at) <= now)
-            agreements = ((self._tick_agreement, id_) for id_ in chain(steps, news))
-            beside = [(self._tick_refund, id_) for id_ in calls]
-            beside += [(self._tick_declaration, id_) for id_ in await session.exec(declared)]
-            return dict.fromkeys(chain(agreements, beside), now)
+            connection = await session.connection()
+            found = (await connection.execute(_everything_due(clock_id, now))).all()
+        return {(tick[kind], id_): now for kind, id_ in found}
 
     async def _outstanding(self, sandboxes: Sequence[SandboxTime]) -> int:
         return sum([(await sandbox.read()).outstanding for sandbox in sandboxes])
@@ -160,14 +148,30 @@ class TestClocks:
             return [SandboxTime(self._client, url, clock_id) for url in await session.exec(query)]
 
 
-def _refunds_of(query: SelectOfScalar[_T], clock_id: str) -> SelectOfScalar[_T]:
-    """Those that merchants asked for; the others stand on their agreement's agenda."""
-    return query.join(Agreement, col(Agreement.id) == Refund.agreement_id).where(
-        Agreement.test_clock_id == clock_id, Refund.origin == RefundOrigin.MERCHANT
+def _everything_due(clock_id: str, now: datetime) -> CompoundSelect[str, str]:
+    """Kinds and ids, in one question: it is asked over and over while a clock moves."""
+    on_clock = Agreement.test_clock_id == clock_id
+    news = select(literal("agreement"), Notification.agreement_id).where(
+        Notification.status == "signalled", col(Notification.agreement_id).in_(_agreements_of(clock_id))
+    )
+    return union_all(
+        select(literal("agreement"), Agreement.id).where(on_clock, col(Agreement.next_step_at) <= now),
+        news,
+        select(literal("refund"), Refund.id).where(_refund_of(clock_id), col(Refund.next_try_at) <= now),
+        select(literal("declaration"), Declaration.id).where(
+            _declaration_of(clock_id), col(Declaration.next_try_at) <= now
+        ),
     )
 
 
-def _declarations_of(query: SelectOfScalar[_T], clock_id: str) -> SelectOfScalar[_T]:
-    return query.join(Agreement, col(Agreement.id) == Declaration.agreement_id).where(
-        Agreement.test_clock_id == clock_id
-    )
+def _agreements_of(clock_id: str) -> SelectOfScalar[str]:
+    return select(Agreement.id).where(Agreement.test_clock_id == clock_id)
+
+
+def _refund_of(clock_id: str) -> ColumnElement[bool]:
+    """One that a merchant asked for; the others stand on their agreement's agenda."""
+    return and_(col(Refund.agreement_id).in_(_agreements_of(clock_id)), col(Refund.origin) == RefundOrigin.MERCHANT)
+
+
+def _declaration_of(clock_id: str) -> ColumnElement[bool]:
+    return col(Declaration.agreement_id).in_(_agreements_of(clock_id))

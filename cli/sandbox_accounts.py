@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from functools import cache
 
 import httpx
 from cryptography.hazmat.primitives import serialization
@@ -11,10 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 Keys = dict[str, str]
 
 
-def fresh_keys(gateway: str, merchant: str) -> Keys:
+def private_key() -> str:
+    """A new one of the kind Antom's merchants sign with, as PEM."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, pem, serialization.NoEncryption()).decode()
+
+
+def fresh_keys(gateway: str, merchant: str, signing_key: Callable[[], str] = private_key) -> Keys:
     """What a new account of a merchant is known by: its id in 14 characters, and secrets nobody else has."""
     if gateway == "antom":
-        return {"client_id": f"SANDBOX_5Y{merchant}", "private_key": _private_key()}
+        return {"client_id": f"SANDBOX_5Y{merchant}", "private_key": signing_key()}
     if gateway == "ottu":
         return {"api_key": f"{secrets.token_hex(4).upper()}.{secrets.token_urlsafe(24)}", "hmac_key": _secret()}
     return {
@@ -60,12 +69,7 @@ def _secret() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _private_key() -> str:
-    key = rsa.generate_private_key(65537, 2048)
-    pem = serialization.PrivateFormat.PKCS8
-    return key.private_bytes(serialization.Encoding.PEM, pem, serialization.NoEncryption()).decode()
-
-
+@cache
 def _public_half(pem: str) -> str:
     key = serialization.load_pem_private_key(pem.encode(), password=None).public_key()
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()

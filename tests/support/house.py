@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -21,7 +22,7 @@ from temporalio.client import Client, Interceptor
 from agreements.catalog import GATEWAYS
 from api.app import create_app
 from cli.embedded.engines import Engines
-from cli.sandbox_accounts import fresh_keys, register
+from cli.sandbox_accounts import fresh_keys, private_key, register
 from gateways import http
 from gateways.connectors import connectors
 from sandbox.antom.app import create_app as antom_sandbox
@@ -55,6 +56,10 @@ def _sandbox(gateway: str, data: Path) -> FastAPI:
         "pivot": lambda: pivot_sandbox(data, settings=replace(pivot_support.FAST, acknowledge_within=_PATIENCE)),
     }
     return makers[gateway]()
+
+
+_private_key = cache(private_key)
+"""One for all merchants: to make and to read it takes as long as a small life of an agreement."""
 
 
 @dataclass
@@ -95,7 +100,7 @@ class House:
         async with self.database.transaction() as session:
             merchant = await merchants.create(session, _NAME)
             secret_key = await merchants.issue_key(session, merchant.id, livemode=False)
-        principal, keys = Principal(merchant.id, livemode=False), fresh_keys(gateway, name)
+        principal, keys = Principal(merchant.id, livemode=False), fresh_keys(gateway, name, _private_key)
         account = await self._connect(principal, gateway, url, keys)
         notify_url = None if gateway == "antom" else self.settings.notification_url(gateway, account)
         known = await register(self.outside, gateway, url, keys, name, _NAME, notify_url)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.support.house import House
 
 _ADVANCED_WITHIN = 120.0
-_FIRST_LOOK, _SLOWEST_LOOK = 0.02, 0.25
+_FIRST_LOOK, _SLOWEST_LOOK = 0.05, 0.25
 _names = itertools.count(1)
 
 _BODIES: dict[str, dict[str, Any]] = {
@@ -88,7 +88,7 @@ class Shop:
         async with asyncio.timeout(_ADVANCED_WITHIN):
             while (read := await self.call("GET", f"/v1/test-clocks/{clock}"))["status"] != "ready":
                 await asyncio.sleep(pause)
-                pause = min(1.3 * pause, _SLOWEST_LOOK)
+                pause = min(1.5 * pause, _SLOWEST_LOOK)
         return read
 
     def body(self, clock: str | None, **changes: Any) -> dict[str, Any]:
@@ -114,9 +114,11 @@ class Shop:
         return answer
 
     async def until_status(self, agreement: str, status: str) -> str:
+        pause = _FIRST_LOOK
         async with asyncio.timeout(10):
             while (await self.read(agreement))["status"] != status:
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(pause)
+                pause = min(1.5 * pause, _SLOWEST_LOOK)
         return agreement
 
     async def read(self, agreement: str) -> dict[str, Any]:
