@@ -66,7 +66,7 @@ def disable(
 ) -> None:
     """Let a key, or all keys of a merchant, open nothing from now on.
 
-    Agreements go on: pause or revoke them before, where they should not.
+    Agreements go on: `autodebit stop merchant` halts their debits, where they should not.
     """
     from store import api_keys, trail
 

@@ -18,7 +18,7 @@ class Merchant(SQLModel, table=True):
     id: str = Field(primary_key=True)
     name: str
     disabled_at: datetime | None = optional_instant()
-    """Since then none of its keys opens anything; agreements go on until somebody stops them."""
+    """Since then none of its keys opens anything; agreements go on, unless a stop switch holds them."""
     created_at: datetime = created_at()
 
 
