@@ -13,7 +13,7 @@ from gateways.antom import settlements as antom
 
 
 class Reader(Protocol):
-    """How one provider's files are read. Both raise BadReport, naming line and column, and close the stream."""
+    """How one provider's files are read. Both raise BadReport, naming line and column."""
 
     ZONE: timezone
     """In which the provider's days begin and end."""

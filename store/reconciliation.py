@@ -155,7 +155,7 @@ async def told(session: AsyncSession, account_id: str, agreement_ids: Collection
             Notification.source == "notification",
             col(Notification.agreement_id).in_(part),
             col(Notification.kind).in_(("payment", "refund")),
-            col(Notification.status).in_(("signalled", "settled")),
+            col(Notification.status).in_(("signalled", "settled", "ignored")),
         )
         found += await session.exec(query)
     return sorted(found, key=lambda each: each.id)

@@ -229,7 +229,8 @@ async def other_payouts(
         .group_by(col(SettlementFile.statement), col(SettlementRow.payment_method), col(SettlementRow.currency))
     )
     spans: dict[Scope, list[Span]] = {}
-    for _, method, currency, first, last in (await session.execute(query)).all():
+    found = await (await session.connection()).execute(query)
+    for _, method, currency, first, last in found.all():
         if method and currency:
             spans.setdefault((method, currency), []).append((first, last))
     return spans

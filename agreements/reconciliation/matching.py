@@ -201,9 +201,10 @@ class _Matcher:
 
     def missing(self, movement: Movement, *, pending: bool) -> Finding:
         """A movement that should be here."""
-        known = (movement.kind, movement.provider_id or "")
+        reported = self.counterpart.get((movement.kind, movement.provider_id or ""))
         return Finding(
-            reason=Reason.NOT_SETTLED if known in self.counterpart else Reason.MISSING,
+            # The payout lacks what the day's report has; the other way round the report itself is at fault.
+            reason=Reason.NOT_SETTLED if reported is not None and reported.batch is None else Reason.MISSING,
             kind=movement.kind,
             subject=f"{movement.kind}:{movement.request_id}",
             pending=pending,

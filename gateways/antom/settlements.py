@@ -6,8 +6,8 @@ are in major units there (§6). Nothing is ever guessed: a row that cannot be re
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -67,7 +67,7 @@ class _Open:
 
 
 def describe(name: str, stream: BinaryIO) -> Report:
-    """What a file is, after reading all of it. `name` is its name without folders; the stream is closed at the end.
+    """What a file is, after reading all of it. `name` is its name without folders.
 
     Raises BadReport, or IncompleteReport while its end has not arrived.
     """
@@ -135,7 +135,7 @@ def _open(name: str, stream: BinaryIO) -> _Open:
     if stream.read(len(_SPREADSHEET)) == _SPREADSHEET:
         raise BadReport("a spreadsheet; download the same report as CSV")
     stream.seek(0)
-    lines = _lines(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+    lines = _lines(codecs.iterdecode(stream, "utf-8-sig"))
     line, header = next(lines, (1, []))
     if not header or header == [END]:
         raise IncompleteReport("the file is empty")
@@ -176,7 +176,7 @@ def _until_end(names: list[str], lines: Iterator[tuple[int, list[str]]]) -> Iter
     raise IncompleteReport(f"it does not end with {END}: it is not complete")
 
 
-def _lines(text: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
+def _lines(text: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     """Lines with something in them, by the number an editor shows."""
     reader = csv.reader(text, strict=True)
     try:
