@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import structlog
+import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -311,4 +312,4 @@ async def _healthy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    uvloop.run(main())

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+import uvloop
 from temporalio.client import Client
 from temporalio.service import RetryConfig
 
@@ -33,7 +34,7 @@ def serve(host: str, port: int) -> None:
     """
     settings = Settings()
     rulebook.use(settings.rulebook)
-    asyncio.run(_serve(settings, host, port))
+    uvloop.run(_serve(settings, host, port))
 
 
 async def connect(settings: Settings) -> Client:

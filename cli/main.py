@@ -150,9 +150,11 @@ def api(
 @app.command()
 def worker() -> None:
     """Run workflows and activities."""
+    import uvloop
+
     from worker import main
 
-    asyncio.run(main())
+    uvloop.run(main())
 
 
 @app.command()
