@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store activities workflows api sandbox bench cli
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev secrets test test-api test-browser test-deploy soak laws lint bench
+.PHONY: demo dev secrets test test-api test-browser test-deploy test-processes soak laws lint bench
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -26,6 +26,10 @@ secrets: $(VENV)/.synced
 # Needs no browser.
 test: $(VENV)/.synced
 	$(BIN)/pytest
+
+# The engine started as its users start it: the demo, `dev`, the quickstart's day, a due day under kills.
+test-processes: $(VENV)/.synced
+	$(BIN)/pytest -m processes tests/cli tests/docs tests/soak
 
 # Thousands of requests generated from the API's own description.
 test-api: $(VENV)/.synced

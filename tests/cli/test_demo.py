@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.processes
 @pytest.mark.timeout(400)  # a whole stack of its own, beside what other tests run
 async def test_three_years_are_collected_audited_and_nothing_is_left() -> None:
     with tempfile.TemporaryDirectory(prefix="autodebit-test-") as folder:

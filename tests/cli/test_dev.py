@@ -12,12 +12,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from cli.embedded.stack import ReadyFile
 from tests.cli.a_life import lived
 from tests.cli.test_supervisor import alive, until
 from tests.promises.leaks import leaked
 from tests.support.folders import data_folder
+
+pytestmark = pytest.mark.processes
 
 
 @asynccontextmanager
