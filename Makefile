@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 UV_VERSION := $(shell awk '/^name = "uv"$$/ { getline; gsub(/[^0-9.]/, ""); print }' uv.lock)
-PACKAGES := agreements gateways store activities workflows api sandbox bench cli worker.py settings.py logs.py tests
+PACKAGES := agreements gateways store telemetry activities workflows api sandbox bench cli worker.py settings.py logs.py tests
 
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
