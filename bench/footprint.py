@@ -49,12 +49,13 @@ def at_rest(reading: Reading) -> dict[str, float]:
 def per_cycle(before: Reading, after: Reading, cycles: int) -> dict[str, Any]:
     """What one cycle adds: rows and bytes of the tables that grew, and log.
 
-    A table grows by whole pages, and by room for versions of rows that vacuum will free: the more cycles the closer.
+    Bytes by what a row of the table takes up on average, with its indexes and the room for older versions of rows that
+    vacuum will free.
     """
     grown = {table: after.rows[table] - before.rows[table] for table in after.rows}
     grown = {table: rows for table, rows in sorted(grown.items()) if rows}
     return {
         "rows": {table: round(rows / cycles, 2) for table, rows in grown.items()},
-        "bytes": {table: round((after.bytes[table] - before.bytes[table]) / cycles, 1) for table in grown},
+        "bytes": {t: round(rows / cycles * after.bytes[t] / after.rows[t], 1) for t, rows in grown.items()},
         "log_bytes": round((after.log - before.log) / cycles),
     }

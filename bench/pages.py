@@ -102,7 +102,7 @@ def _profile(figures: Figures) -> str:
     kinds = table(("statement", "per debit"), [(f"`{n}`", f"{t:.1f}") for n, t in sent.get("kinds", {}).items()])
     return (
         f"{by_part}\n\n![CPU per cycle](performance/cpu.svg)\n\nA worker's time by the package whose code "
-        f"was running ({worker['looks']:,} looks):\n\n{packages}\n\n"
+        f"was running ({worker['samples']:,} samples):\n\n{packages}\n\n"
         f"Our own functions, each with everything below it:\n\n{functions}\n\n"
         f"For a debit and its webhook it sends {sent.get('statements', 0)} statements and commits "
         f"{sent.get('commits', 0)} times:\n\n{kinds}"

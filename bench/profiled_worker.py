@@ -1,18 +1,18 @@
-"""The engine's worker, watched: which functions its time goes to.
+"""The engine's worker, watched: which functions its CPU time goes to, and which statements it sends.
 
-Run as a process: `python -m bench.profiled_worker FILE`, with the worker's settings in the environment. A thread looks
-at all others some hundred times a second and notes who is at work; the totals are written to FILE when the worker ends.
-Looking in from outside costs little and leaves the proportions alone, which a tracing profiler does not.
+Run as a process: `python -m bench.profiled_worker FILE`, with the worker's settings in the environment. From SIGUSR1
+on, the kernel interrupts it whenever it has used some more CPU time, and the function it was in is noted; the totals
+are written to FILE when the worker ends. Unlike a tracing profiler this leaves the proportions alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 import sysconfig
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from types import FrameType
@@ -20,68 +20,69 @@ from types import FrameType
 import worker
 from bench.statements import Statements
 
-_PAUSE = 0.004
-_HOUSE = Path(worker.__file__).parent
-_LIBRARIES = sysconfig.get_path("purelib")
+_EVERY = 0.005
+"""Seconds of CPU time, of all threads together."""
+_HOUSE = f"{Path(worker.__file__).parent}/"
+_LIBRARY = f"{sysconfig.get_path('stdlib')}/"
 _WAITING = {("selectors.py", "select"), ("threading.py", "wait"), ("thread.py", "_worker"), ("queue.py", "get")}
+CORE = "temporalio core (Rust)"
+"""Where no thread of Python's was at work."""
 
 
-class Sampler(threading.Thread):
-    """Counts, for each function, the looks that found it at work (`own`) or somewhere below it (`within`)."""
+class Sampler:
+    """Counts, for each function, the samples that found it at work (`own`) or somewhere below it (`within`)."""
 
     def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.looks = 0
-        self.own: Counter[str] = Counter()
-        self.within: Counter[str] = Counter()
-        self.packages: Counter[str] = Counter()
-        self._over = threading.Event()
+        self._samples = 0
+        self._own: Counter[str] = Counter()
+        self._within: Counter[str] = Counter()
+        self._packages: Counter[str] = Counter()
 
-    def run(self) -> None:
-        while not self._over.wait(_PAUSE):
-            frames = sys._current_frames()
-            frames.pop(threading.get_ident(), None)
-            for top in frames.values():
-                self._note(top)
+    def start(self) -> None:
+        """From the main thread."""
+        signal.signal(signal.SIGPROF, lambda _, frame: self._look(frame))
+        signal.siginterrupt(signal.SIGPROF, False)
+        signal.setitimer(signal.ITIMER_PROF, _EVERY, _EVERY)
 
     def end(self) -> dict[str, object]:
-        """Stops looking; shares of all looks that found somebody at work, the largest first."""
-        self._over.set()
-        self.join()
+        """Stops; shares of all samples, the largest first."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
         return {
-            "looks": self.looks,
-            "packages": self._shares(self.packages, 12),
-            "own": self._shares(self.own, 20),
-            "within": self._shares(self.within, 30),
+            "samples": self._samples,
+            "packages": self._shares(self._packages, 12),
+            "own": self._shares(self._own, 20),
+            "within": self._shares(self._within, 60),
         }
 
-    def _note(self, top: FrameType) -> None:
-        if (Path(top.f_code.co_filename).name, top.f_code.co_name) in _WAITING:
-            return
-        self.looks += 1
-        self.own[_name(top)] += 1
-        self.packages[_package(top)] += 1
+    def _look(self, interrupted: FrameType | None) -> None:
+        self._samples += 1
+        top = interrupted if interrupted is not None and not _waits(interrupted) else _another_at_work()
+        self._packages[CORE if top is None else _place(top).partition("/")[0].removesuffix(".py")] += 1
+        self._own[CORE if top is None else _name(top)] += 1
         stack: set[str] = set()
-        frame: FrameType | None = top
-        while frame is not None:
-            stack.add(_name(frame))
-            frame = frame.f_back
-        self.within.update(stack)
+        while top is not None:
+            stack.add(_name(top))
+            top = top.f_back
+        self._within.update(stack)
 
     def _shares(self, counted: Counter[str], most: int) -> dict[str, float]:
-        return {name: round(times / max(self.looks, 1), 4) for name, times in counted.most_common(most)}
+        return {name: round(times / max(self._samples, 1), 4) for name, times in counted.most_common(most)}
+
+
+def _another_at_work() -> FrameType | None:
+    """The thread in which workflow code runs, if it does."""
+    ours = threading.get_ident()
+    frames = sys._current_frames().items()
+    return next((frame for thread, frame in frames if thread != ours and not _waits(frame)), None)
+
+
+def _waits(frame: FrameType) -> bool:
+    return (Path(frame.f_code.co_filename).name, frame.f_code.co_name) in _WAITING
 
 
 def _place(frame: FrameType) -> str:
     file = frame.f_code.co_filename
-    for root in (str(_HOUSE / ".venv"), _LIBRARIES):
-        if file.startswith(root):
-            return file.partition("site-packages/")[2] or file
-    return file.removeprefix(f"{_HOUSE}/").removeprefix(f"{sysconfig.get_path('stdlib')}/")
-
-
-def _package(frame: FrameType) -> str:
-    return _place(frame).partition("/")[0].removesuffix(".py")
+    return file.rpartition("site-packages/")[2].removeprefix(_HOUSE).removeprefix(_LIBRARY)
 
 
 def _name(frame: FrameType) -> str:
@@ -91,14 +92,17 @@ def _name(frame: FrameType) -> str:
 def main(written_to: Path) -> None:
     """Works until SIGTERM."""
     sampler, statements = Sampler(), Statements()
-    sampler.start()
-    began = time.process_time()
+
+    def begin() -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        statements.begin()
+        sampler.start()
+
+    signal.signal(signal.SIGUSR1, lambda *_: begin())
     try:
         asyncio.run(worker.main())
     finally:
-        used = round(time.process_time() - began, 2)
-        found = sampler.end() | {"cpu_seconds": used, "per_debit": statements.per_debit()}
-        written_to.write_text(json.dumps(found, indent=2))
+        written_to.write_text(json.dumps(sampler.end() | {"per_debit": statements.per_debit()}, indent=1))
 
 
 if __name__ == "__main__":

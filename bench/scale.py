@@ -27,6 +27,9 @@ ACTIVE_GBH, HOURS = 0.042, 744
 ROLL_AFTER = 400
 """Events after which a workflow continues as new (`AgreementStart.roll_after`)."""
 
+SOONER = 4
+"""How many times as often histories could be rolled over."""
+
 Row = tuple[str, str, str]
 
 
@@ -113,13 +116,19 @@ def cost(figures: Mapping[str, Any]) -> list[Row]:
     per_month = actions(figures)
     monthly = AGREEMENTS * per_month / 1e6
     dollars, rest = tiered(monthly)
+    rolls = f"{SOONER - 1} × {len(figures['history']['engine']['usual'])}/{ROLL_AFTER} more actions"
     stored = temporal_bytes(figures) / 1e9 * HOURS * ACTIVE_GBH
     above = f" and {rest:,.0f} million more at a negotiated price" if rest else ""
     return [
         ("actions of an agreement in a month", action_words(figures), f"{per_month:.2f}"),
         ("actions of all", f"{AGREEMENTS:,} × {per_month:.2f}", f"{monthly:,.1f} million"),
-        ("price of the actions", " + ".join(f"{m} × ${p:.0f}" for m, p in TIERS), f"${dollars:,.0f}{above}"),
+        ("price of the actions", "by the steps of the list, from $50 down to $25 a million", f"${dollars:,.0f}{above}"),
         ("storage", f"{size(temporal_bytes(figures))} × {HOURS} h × ${ACTIVE_GBH}", f"${stored:,.0f}"),
+        (
+            f"storage, rolled over after {ROLL_AFTER // SOONER} events",
+            f"a {SOONER}th of it, for {rolls}",
+            f"${stored / SOONER:,.0f}",
+        ),
     ]
 
 

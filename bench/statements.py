@@ -17,11 +17,14 @@ _DEBIT = "insert attempts"
 
 
 class Statements:
-    """Counts from its making on, in this process, every statement and every commit."""
+    """Counts every statement and every commit of this process."""
 
     def __init__(self) -> None:
         self._counted: Counter[str] = Counter()
         self._commits = 0
+
+    def begin(self) -> None:
+        """Counts from now on."""
         event.listen(Engine, "before_cursor_execute", self._sent)
         event.listen(Engine, "commit", self._committed)
 

@@ -23,7 +23,7 @@ def bars(
         parts += [
             _text(_LEFT - 8, y + 15, name, "end"),
             _rect(_LEFT, y, _PLOT * value / most, 20, _COLORS[0]),
-            _text(_LEFT + _PLOT * value / most + 6, y + 15, f"{_number(value)} {unit}"),
+            _text(_LEFT + _PLOT * max(value, *dots.get(name, (0,))) / most + 8, y + 15, f"{_number(value)} {unit}"),
             *(
                 f'<circle cx="{_LEFT + _PLOT * dot / most:.1f}" cy="{y + 10}" r="3.5" fill="#fff" stroke="#111"/>'
                 for dot in dots.get(name, ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -124,18 +125,19 @@ async def _looked_into(
     written_to = data / "profile.json"
     before: list[footprint.Reading] = []
 
-    async def read() -> None:
-        before.append(await footprint.read(world.database))
+    async with bench_world.profiled_worker(started, data, written_to) as watched:
 
-    async def look(name: str) -> Collected:
-        before.clear()
-        return await collecting.engine_round(world, name, plan.herd, None, delivered=True, when_ready=read)
+        async def begin() -> None:
+            before.append(await footprint.read(world.database))
+            watched.send_signal(signal.SIGUSR1)
 
-    async with bench_world.profiled_worker(started, data, written_to):
+        async def look(name: str) -> Collected:
+            return await collecting.engine_round(world, name, plan.herd, None, delivered=True, when_ready=begin)
+
         await world.patiently("p1", look)
         after = await footprint.read(world.database)
     profile: dict[str, Any] = json.loads(written_to.read_text())
-    return profile, footprint.per_cycle(before[0], after, plan.herd)
+    return profile, footprint.per_cycle(before[-1], after, plan.herd)
 
 
 async def _spikes(world: World, plan: Plan, console: Console) -> list[spike.Spike]:

@@ -42,11 +42,13 @@ _POOL = 20
 async def stack() -> AsyncIterator[tuple[Stack, Path]]:
     """The engine on this machine, and its folder; both are gone afterwards.
 
-    Without the limits that protect a front door, and with payloads sealed as they are in production.
+    Without the limits that protect a front door, with payloads sealed as they are in production, and without the audit,
+    which would report the copies for what their originals' past is missing in them.
     """
     data = Path(tempfile.mkdtemp(prefix="autodebit-bench-"))
     data.chmod(0o755)  # PostgreSQL runs as another user when we are root
     os.environ["AUTODEBIT_RATE_LIMIT_TEST"] = "0"
+    os.environ.setdefault("AUTODEBIT_AUDIT_INTERVAL", "86400")
     os.environ.setdefault("AUTODEBIT_PAYLOAD_KEYS", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     started = Stack(data, 0)
     try:
@@ -92,12 +94,15 @@ async def world(started: Stack, data: Path, client: httpx.AsyncClient, backend: 
 
 
 @asynccontextmanager
-async def profiled_worker(started: Stack, data: Path, written_to: Path) -> AsyncIterator[None]:
-    """One more worker of the engine, which writes what its time went to when the block ends."""
-    environment = os.environ | {f"AUTODEBIT_{name.upper()}": value for name, value in _settings(started, data).items()}
+async def profiled_worker(started: Stack, data: Path, written_to: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """One more worker of the engine, which writes what its time went to, from SIGUSR1 to the end of the block."""
+    port = str(free_port())
+    settings = _settings(started, data) | {"worker_health_port": port}
+    environment = os.environ | {f"AUTODEBIT_{name.upper()}": value for name, value in settings.items()}
     log = data / "logs" / "profiled-worker.log"
-    async with process("bench.profiled_worker", str(written_to), log=log, env=environment):
-        yield
+    async with process("bench.profiled_worker", str(written_to), log=log, env=environment) as running:
+        await answering(f"http://127.0.0.1:{port}/readyz")
+        yield running
 
 
 @asynccontextmanager

@@ -61,7 +61,7 @@ FIGURES: dict[str, Any] = {
         "bare_loop": {"usual": ["timer_started"] * 11, "clean_share": 1.0, "most_events": 11, "actions": {}},
     },
     "worker_profile": {
-        "looks": 1_000,
+        "samples": 1_000,
         "packages": {"sqlalchemy": 0.5},
         "own": {},
         "within": {"store/x.py:y": 0.3},
