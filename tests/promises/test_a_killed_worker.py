@@ -1,4 +1,4 @@
-"""Promises 4 and 9 with real processes: the worker is killed in the middle of debits, or is not there at all."""
+"""Promises 4 and 9 with real processes: the worker is killed in the middle of debits, stopped, or not there at all."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from temporalio.client import WorkflowHistory
 
 from agreements.status import AttemptStatus
 from settings import Settings
@@ -20,6 +21,7 @@ from tests.promises.support import START, attempts, audited, faults, until, work
 from tests.sandbox.support import free_port
 from tests.support.house import House, Shop, agreement_body
 from tests.support.house import house as a_house
+from workflows.messages import agreement_workflow_id
 
 AGREEMENTS = 4
 
@@ -57,7 +59,7 @@ async def a_worker(house: House) -> AsyncIterator[asyncio.subprocess.Process]:
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
-        await until(lambda: healthy(house, port), 30)
+        await until(lambda: healthy(house, port), 60)
         yield worker
     finally:
         with suppress(ProcessLookupError):
@@ -108,6 +110,39 @@ async def test_kill_9_during_debits(idle: House) -> None:
     for agreement in agreements:
         assert [row["request_id"] for row in await shop.ledger(agreement)] == [f"{agreement}-c1-a1"]
         await audited(shop, agreement)
+
+
+async def test_a_stop_finishes_the_debits_under_way(idle: House) -> None:
+    """A deployment sends SIGTERM: each answer is recorded before the process ends, and no call repeated."""
+    shop = await idle.shop()
+    async with a_worker(idle) as first:
+        made = await shop.call("POST", "/v1/agreements", agreement_body(None, terms=due_today()), expect=201)
+        agreement = str(made["id"])
+        async with faults(idle, latency_ms=[2500, 2500]):
+            await shop.decide(made["authorization"]["url"], decision="approve")
+            await until(lambda: in_flight(idle, [agreement]))
+            first.terminate()
+            assert await first.wait() == 0
+    assert [attempt.status for attempt in await attempts(idle, agreement)] == [AttemptStatus.SUCCEEDED]
+    history = await idle.temporal.get_workflow_handle(agreement_workflow_id(agreement)).fetch_history()
+    scheduled, started, completed = activities_of(history, "charge")
+    assert (scheduled, started, completed) == (1, [1], 1), "done at the first try, and Temporal knows"
+    async with a_worker(idle):
+        await until(lambda: all_paid(shop, [agreement]), 30)
+    assert [row["request_id"] for row in await shop.ledger(agreement)] == [f"{agreement}-c1-a1"]
+    await audited(shop, agreement)
+
+
+def activities_of(history: WorkflowHistory, kind: str) -> tuple[int, list[int], int]:
+    """Of this kind: how many were asked for, at which try each was answered, and how many answers came."""
+    asked = {
+        event.event_id
+        for event in history.events
+        if event.activity_task_scheduled_event_attributes.activity_type.name == kind
+    }
+    starts = [event.activity_task_started_event_attributes for event in history.events]
+    ends = [event.activity_task_completed_event_attributes.scheduled_event_id for event in history.events]
+    return len(asked), [each.attempt for each in starts if each.scheduled_event_id in asked], len(asked & set(ends))
 
 
 async def all_paid(shop: Shop, agreements: list[str]) -> bool:
