@@ -178,6 +178,9 @@ def _charge(entry: Json, amounts: Mapping[str, str]) -> str:
 
 def _decided(entry: Json, charge: str, zone: tzinfo) -> str:
     decision = entry["decision"]
+    if decision["rule"] == "operator_stop":
+        what = "stopped debits" if decision["action"] == "stop" else "let debits go on that were stopped"
+        return f"the engine's operator {what}, of {decision['inputs']['name']}: {decision['inputs']['reason']}"
     until = f" at {instant(decision['chosen_at'], zone)}" if decision["chosen_at"] else ""
     inputs = ", ".join(f"{name} {value}" for name, value in decision["inputs"].items() if value is not None)
     left = "" if decision["budget_left"] is None else f", budget left {decision['budget_left']}"

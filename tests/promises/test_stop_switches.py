@@ -12,6 +12,7 @@ from sqlmodel import select
 
 from activities.stopping import telling
 from agreements.status import AttemptStatus
+from cli import in_words
 from store import stops
 from store.tables import Agreement, Scope, StopSwitch
 from tests.promises.support import (
@@ -92,6 +93,8 @@ async def test_a_stop_between_prepare_and_send_stops_and_go_collects_once(shop: 
     assert [decision["action"] for decision in told] == ["stop", "go"]
     assert {decision["inputs"]["reason"] for decision in told} == {"double debits reported"}
     assert "ann" not in str(timeline)
+    said = [in_words.happened(entry, {}) for entry in timeline if entry["kind"] == "decision"]
+    assert said[0] == f"the engine's operator stopped debits, of {shop.merchant_id}: double debits reported"
     await audited(shop, agreement)
 
 
