@@ -20,6 +20,7 @@ class Agreement(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("merchant_id", "livemode", "reference"),
         Index("agreements_newest", "merchant_id", "livemode", text("id desc")),
+        Index("agreements_of_customer", "merchant_id", "livemode", "customer_id", text("id desc")),
         Index("agreements_due", "test_clock_id", "next_step_at"),
         Index("agreements_unstarted", "written_at", postgresql_where=text("not started")),
     )

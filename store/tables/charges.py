@@ -73,6 +73,7 @@ class Attempt(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("charge_id", "number"),
         Index("attempts_one_success", "charge_id", unique=True, postgresql_where=text("status = 'succeeded'")),
+        Index("attempts_of_agreement", "agreement_id", "status"),
         Index("attempts_unfinished", "agreement_id", postgresql_where=text("next_look_at is not null")),
         Index(
             "attempts_in_flight", "credential_id", postgresql_where=text("status in ('sent', 'processing', 'unknown')")

@@ -1,4 +1,4 @@
-"""What a sweep asks for every half minute is found by an index, whatever the number of agreements.
+"""What sweeps, every change of an agreement and the list of a customer's agreements ask for is found by an index.
 
 Online: built beside the running engine. Apart from 0004 because it cannot be part of a transaction; one that was
 interrupted is begun anew.
@@ -20,12 +20,13 @@ def upgrade() -> None:
         # The builder waits for every transaction that began before it, as long as that takes; nobody waits for it.
         usual = op.get_bind().scalar(sa.text("show lock_timeout"))
         op.execute("set lock_timeout = 0")
-        op.drop_index("agreements_unstarted", "agreements", if_exists=True, postgresql_concurrently=True)
-        op.create_index(
-            "agreements_unstarted",
-            "agreements",
-            ["written_at"],
-            postgresql_where=sa.text("not started"),
-            postgresql_concurrently=True,
-        )
+        _build("agreements_unstarted", "agreements", ["written_at"], where="not started")
+        _build("agreements_of_customer", "agreements", ["merchant_id", "livemode", "customer_id", sa.text("id desc")])
+        _build("attempts_of_agreement", "attempts", ["agreement_id", "status"])
         op.execute(f"set lock_timeout = '{usual}'")
+
+
+def _build(name: str, table: str, columns: list[str | sa.TextClause], where: str | None = None) -> None:
+    op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
+    partial = None if where is None else sa.text(where)
+    op.create_index(name, table, columns, postgresql_where=partial, postgresql_concurrently=True)
