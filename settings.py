@@ -110,6 +110,13 @@ class Settings(BaseSettings):
         ge=1,
         description="Most calls under way at once, per gateway and worker process; fewer where the CPU is busy.",
     )
+    debit_window_minutes: int | None = Field(
+        default=None,
+        ge=1,
+        le=720,
+        description="The `debit_window_minutes` of new agreements whose terms do not say: each is debited at a second"
+        " of its own in so many minutes (docs/throughput.md). Those there are keep their time.",
+    )
     gateway_rates: Rates = Field(
         default=(),
         description="Calls a provider may get in any stretch of time, over all workers and merchants, such as"

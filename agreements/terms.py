@@ -165,6 +165,26 @@ class Terms(_Frozen):
     seller: Seller | None = None
 
 
+def spread(terms: Terms, minutes: int | None) -> Terms:
+    """The terms with a debit window of so many minutes where they say nothing of one; cut short before midnight.
+
+    Terms that say `null` want their debit at one instant, and on-demand terms have no date that many others have too.
+    """
+    if (
+        minutes is None
+        or "debit_window_minutes" in terms.model_fields_set
+        or terms.type
+        in (
+            AgreementType.UNSCHEDULED,
+            AgreementType.EVENT_BASED,
+        )
+    ):
+        return terms
+    hour, minute = map(int, terms.debit_time.split(":"))
+    left = min(minutes, 24 * 60 - hour * 60 - minute)
+    return terms.model_copy(update={"debit_window_minutes": left})
+
+
 def complete(terms: Terms, today: date) -> Terms:
     """The terms with the start date filled in. `today` is the day in the terms' zone (`schedule.today`)."""
     return terms if terms.start_date else terms.model_copy(update={"start_date": today})

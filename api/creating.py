@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from starlette.responses import JSONResponse
 
 from agreements.status import AgreementStatus
+from agreements.terms import spread
 from api import idempotency as keys
 from api import telling
 from api.drafts import AgreementBody, checked
@@ -46,7 +47,8 @@ async def _commit(inside: Services, call: Call, body: AgreementBody) -> str | No
         if taken := await idempotency.find(session, call):
             keys.check_same(taken, call)
             return None
-        draft = await checked(session, call.principal, body)
+        terms = spread(body.terms, inside.settings.debit_window_minutes)
+        draft = await checked(session, call.principal, body.model_copy(update={"terms": terms}))
         if not await idempotency.reserve(session, call, draft.id):
             return None
         await creation.create(session, inside.vault, draft)

@@ -123,6 +123,9 @@ class Stack:
             "AUTODEBIT_PUBLIC_URL": self.api_url,
             "AUTODEBIT_ENVIRONMENT": "dev",
             "AUTODEBIT_WORKER_HEALTH_PORT": str(self._ports["worker"]),
+            # The sandbox of workflows loads their module for each of them: without bytecode it is compiled every time.
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(self._data / "bytecode"),
         }
 
     def _ours(self, environment: dict[str, str], command: str, health: list[str], *options: str) -> Process:
