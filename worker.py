@@ -73,7 +73,7 @@ from workflows.test_clock import TestClockWorkflow
 _FINISH_WITHIN = timedelta(seconds=30)
 """Longer than the longest provider call, so that a stop finishes what is in flight."""
 
-_WORKFLOWS = (
+WORKFLOWS = (
     AgreementWorkflow,
     RefundWorkflow,
     DeclarationWorkflow,
@@ -128,7 +128,7 @@ def workers(parts: Parts) -> list[Worker]:
         Worker(
             parts.temporal,
             task_queue=AGREEMENTS_QUEUE,
-            workflows=_WORKFLOWS,
+            workflows=WORKFLOWS,
             workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
             activities=[
                 clocks.advance_clock,

@@ -15,28 +15,13 @@ from temporalio.workflow import NondeterminismError
 from tests.support.clock import WorkflowClock
 from tests.support.house import House, Shop
 from tests.workflows.record import EVERY, FOLDER, runs
-from workflows.agreement import AgreementWorkflow
-from workflows.credential_checks import CredentialChecksWorkflow
-from workflows.declaration import DeclarationWorkflow
-from workflows.refund import RefundWorkflow
-from workflows.sweeper import SweeperWorkflow
-from workflows.test_clock import TestClockWorkflow
+from worker import WORKFLOWS
 
 RECORDED = sorted(FOLDER.glob("*/*.json"))
 
 
 def replayer(converter: DataConverter = pydantic_data_converter) -> Replayer:
-    return Replayer(
-        workflows=[
-            AgreementWorkflow,
-            RefundWorkflow,
-            DeclarationWorkflow,
-            TestClockWorkflow,
-            SweeperWorkflow,
-            CredentialChecksWorkflow,
-        ],
-        data_converter=converter,
-    )
+    return Replayer(workflows=WORKFLOWS, data_converter=converter)
 
 
 def test_every_scenario_was_recorded() -> None:
@@ -77,9 +62,7 @@ async def test_every_history_of_this_session_replays(house: House, shop: Shop) -
     agreement = await shop.agree(clock, script=script, terms={"total_cycles": 3})
     await shop.advance(clock, "2027-05-01T00:00:00Z")
     assert (await shop.read(agreement))["status"] == "completed"
-    histories = house.temporal.list_workflows(
-        "WorkflowType IN ('AgreementWorkflow', 'RefundWorkflow', 'DeclarationWorkflow', 'TestClockWorkflow',"
-        " 'SweeperWorkflow', 'CredentialChecksWorkflow')"
-    ).map_histories()
+    kinds = ", ".join(f"'{kind.__name__}'" for kind in WORKFLOWS)
+    histories = house.temporal.list_workflows(f"WorkflowType IN ({kinds})").map_histories()
     replayed = await replayer(house.temporal.data_converter).replay_workflows(histories, raise_on_replay_failure=False)
     assert {run: repr(failure) for run, failure in replayed.replay_failures.items()} == {}
