@@ -37,6 +37,7 @@ SECRETS: dict[str, tuple[str, Callable[[], str]]] = {
     ),
     "AUTODEBIT_VAULT_HASH_KEY": ("By its hashes sealed tokens are found. Never changes.", _password),
     "AUTODEBIT_PAYLOAD_KEYS": ("The ring of what Temporal's histories are sealed with, newest first.", _key),
+    "AUTODEBIT_CODEC_SERVER_KEY": ("Operators show it to read histories in Temporal's UI.", _password),
     "AUTODEBIT_METRICS_KEY": ("Whoever scrapes the API's /metrics shows it.", _password),
 }
 """Every variable that has no default anywhere: what it is for, and how it is drawn."""

@@ -52,14 +52,15 @@ def test_no_secret_stands_in_a_service_that_does_not_need_it() -> None:
     holders = {
         name: {service for service, body in SERVICES.items() if DRAWN[name] in json.dumps(body)} for name in DRAWN
     }
-    engine = set(compose.ours(DRAWN)) - {"sandbox"}
+    engine = set(compose.ours(DRAWN)) - {"sandbox", "codec"}
     assert holders == {
         "POSTGRES_PASSWORD": {"postgres"},
         "AUTODEBIT_DATABASE_PASSWORD": engine | {"postgres"},
         "TEMPORAL_DATABASE_PASSWORD": {"postgres", "temporal", "temporal-schema"},
         "AUTODEBIT_VAULT_KEYS": engine,
         "AUTODEBIT_VAULT_HASH_KEY": engine,
-        "AUTODEBIT_PAYLOAD_KEYS": engine,
+        "AUTODEBIT_PAYLOAD_KEYS": engine | {"codec"},
+        "AUTODEBIT_CODEC_SERVER_KEY": {"codec"},
         "AUTODEBIT_METRICS_KEY": engine,
     }
 
