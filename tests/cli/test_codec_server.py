@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr, ValidationError
 from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
 
 from cli.codec_server import LIMIT, CodecServerSettings, create_app
-from tests.promises.leaks import captured_logs
-from workflows.codec import ENCODING, SealedPayloads
+from cli.embedded.temporal import program
+from tests.promises.leaks import captured_logs, leaked
+from tests.sandbox.support import serving
+from tests.support.clock import WorkflowClock
+from workflows.codec import ENCODING, SealedPayloads, data_converter
 
 UI = "https://temporal.example"
 OPERATOR = "an operator key of some length, at least 32"
@@ -119,6 +125,37 @@ async def test_every_use_is_told_and_no_content(server: httpx.AsyncClient, ring:
     assert (refused["event"], refused["status"], unopened["status"]) == ("codec_refused", 401, 422)
     for private in ("Ana", plain()["payloads"][0]["data"], OPERATOR):
         assert private not in written.getvalue()
+
+
+async def test_temporal_s_own_command_line_reads_and_writes_through_it(
+    ring: tuple[SecretStr, ...], clock: WorkflowClock
+) -> None:
+    config = clock.client.config()
+    config["data_converter"] = data_converter(ring)
+    id_ = f"sealed-{uuid4().hex}"
+    handle = await Client(**config).start_workflow(
+        "nobody", "PHP 499.00", id=id_, task_queue="nobody's", static_summary=SECRET
+    )
+    settings = CodecServerSettings(payload_keys=ring, codec_server_key=SecretStr(OPERATOR), codec_server_origin=UI)
+    async with serving(create_app(settings)) as url:
+
+        async def temporal(*words: str, endpoint: bool = True) -> str:
+            codec = ("--codec-endpoint", url, "--codec-auth", f"Bearer {OPERATOR}") if endpoint else ()
+            address = clock.client.service_client.config.target_host
+            done = await asyncio.create_subprocess_exec(
+                program(), "workflow", *words, "--workflow-id", id_, "--address", address, *codec,
+                stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            output, _ = await done.communicate()
+            assert done.returncode == 0, output
+            return output.decode()
+
+        assert "Ana Cruz" not in await temporal("describe", endpoint=False)
+        assert "Ana Cruz" in await temporal("describe")
+        await temporal("signal", "--name", "revoke", "--input", '{"reason": "Ana Cruz asked"}')
+    history = (await handle.fetch_history()).to_json().encode()
+    await handle.terminate()
+    assert leaked(history, ["Ana Cruz", "PHP 499.00"]) == set()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey, generate_private_key
 from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
 
 from gateways.antom.signing import load_public_key, sign, verify
 from sandbox.antom.app import create_app
@@ -37,7 +38,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, port: int | None = None) -> AsyncIterator[str]:
+async def serving(app: Starlette, port: int | None = None) -> AsyncIterator[str]:
     """Serves an app over real HTTP, on a free port unless one is given; its address."""
     server = Server(app, "127.0.0.1", port or free_port())
     task = asyncio.create_task(server.serve())
