@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import ClassVar
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -84,7 +84,7 @@ def _path_of(target: str) -> str:
 class Server(uvicorn.Server):
     """A uvicorn server that leaves the process's signals alone: several of them share one process."""
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    def __init__(self, app: Starlette, host: str, port: int) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
