@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 
 import typer
 from temporalio.client import Client
@@ -50,24 +49,36 @@ async def refuse_old_workflows(temporal: Client) -> None:
 
 
 async def start_agreements(database: Database, temporal: Client) -> None:
-    """Those that are marked, the soonest due first. Refunds and the rest are the sweeper's, as after any crash."""
-    started = 0
+    """Those that are marked, the soonest due first. Refunds and the rest are the sweeper's, as after any crash; so is
+    an agreement that cannot be started now, which must not hold up the others.
+    """
+    count = 0
     while batch := await recovery.unstarted(database, _BATCH):
-        await _start(database, temporal, batch)
-        started += len(batch)
-        typer.echo(f"{started} agreements started")
+        started = await _start(database, temporal, batch)
+        count += len(started)
+        typer.echo(f"{count} agreements started")
+        if not started:
+            typer.echo(f"{len(batch)} or more could not be started: {', '.join(batch[:5])}", err=True)
+            return
 
 
-async def _start(database: Database, temporal: Client, batch: Sequence[str]) -> None:
+async def _start(database: Database, temporal: Client, batch: Sequence[str]) -> list[str]:
+    """Answers those that were started, and has said why the others were not."""
     slots = asyncio.Semaphore(_AT_ONCE)
-    start = partial(workflows.start_agreement, temporal)
 
-    async def one(agreement_id: str) -> None:
+    async def one(agreement_id: str) -> bool:
         async with slots:
-            await start(await standings.current(database, agreement_id))
+            try:
+                await workflows.start_agreement(temporal, await standings.current(database, agreement_id))
+            except Exception as error:
+                typer.echo(f"{agreement_id}: {type(error).__name__}", err=True)
+                return False
+            return True
 
-    await asyncio.gather(*(one(agreement_id) for agreement_id in batch))
-    await recovery.mark_started(database, batch)
+    done = await asyncio.gather(*(one(agreement_id) for agreement_id in batch))
+    started = [agreement_id for agreement_id, well in zip(batch, done, strict=True) if well]
+    await recovery.mark_started(database, started)
+    return started
 
 
 async def go_on() -> None:
