@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from cli import reconcile_sandbox
 from cli.database import in_transaction, operator
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ app = typer.Typer(
     help="Hold providers' settlement files against the ledger: `autodebit reconcile FILE…`.",
     no_args_is_help=True,
 )
+app.command()(reconcile_sandbox.sandbox)
 
 
 class Status(StrEnum):

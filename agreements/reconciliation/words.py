@@ -41,7 +41,7 @@ _TO_DO: Mapping[Reason, str] = {
     "with `autodebit charges resolve`. If it was settled otherwise here, ask the provider for proof.",
     Reason.CURRENCY: "Ask the provider; do not book either amount before.",
     Reason.AMOUNT: "The customer was charged another amount than the ledger says, or it is reported wrongly: ask the "
-    "provider, and make up for the difference with a refund.",
+    "provider, and settle the difference with the customer.",
     Reason.FEE: "The payout took another fee than the day's report announced: check it against the contract.",
     Reason.IDENTITY: "The same payment under another id: ask the provider which one is right before refunding it.",
     Reason.NOTIFICATION: "Ledger and file agree, and the provider once told us something else: look at the message "

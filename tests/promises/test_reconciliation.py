@@ -63,6 +63,7 @@ class Desk:
             *(str(Path(sys.executable).with_name("autodebit")), "reconcile", *words),
             env=os.environ
             | {
+                "AUTODEBIT_ENVIRONMENT": "dev",
                 "AUTODEBIT_DATABASE_URL": settings.database_url,
                 "AUTODEBIT_TEMPORAL_ADDRESS": settings.temporal_address,
                 "AUTODEBIT_VAULT_KEYS": ",".join(key.get_secret_value() for key in settings.vault_keys),
