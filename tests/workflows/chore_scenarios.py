@@ -12,10 +12,21 @@ from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.worker import Worker
 
-from activities.contract import ADVANCE_CLOCK, CHECK_CREDENTIALS, SWEEP, CheckInput, ClockInput, gateway_queue
+from activities.contract import (
+    ADVANCE_CLOCK,
+    AUDIT,
+    CHECK_CREDENTIALS,
+    RECONCILE,
+    SWEEP,
+    CheckInput,
+    ClockInput,
+    gateway_queue,
+)
 from tests.support.clock import WorkflowClock
+from workflows.audits import AuditsWorkflow
 from workflows.credential_checks import CredentialChecksWorkflow
 from workflows.messages import CredentialChecksStart
+from workflows.reconciliation import ReconciliationWorkflow
 from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
@@ -47,7 +58,15 @@ class Rounds:
         async def advance(given: ClockInput) -> None:
             self.done.append(given.clock_id)
 
-        return [sweep, check, advance]
+        @activity.defn(name=AUDIT)
+        async def audit() -> None:
+            self.done.append(AUDIT)
+
+        @activity.defn(name=RECONCILE)
+        async def reconcile() -> None:
+            self.done.append(RECONCILE)
+
+        return [sweep, check, advance, audit, reconcile]
 
     async def play(self, clock: WorkflowClock, **worker_options: int) -> WorkflowHandle[Any, Any]:
         """Plays two rounds of it, or its end, on workers of its own."""
@@ -82,4 +101,16 @@ def clock_moved() -> Rounds:
     return Rounds(TestClockWorkflow, ClockInput(clock_id="clk_1"), DAY, ends=True)
 
 
-CHORE_SCENARIOS: dict[str, Callable[[], Rounds]] = {make.__name__: make for make in (swept, checked, clock_moved)}
+def audited() -> Rounds:
+    """The ledger is audited."""
+    return Rounds(AuditsWorkflow, DAY, DAY)
+
+
+def reconciled() -> Rounds:
+    """Settlement files that have arrived are reconciled."""
+    return Rounds(ReconciliationWorkflow, DAY, DAY)
+
+
+CHORE_SCENARIOS: dict[str, Callable[[], Rounds]] = {
+    make.__name__: make for make in (swept, checked, clock_moved, audited, reconciled)
+}

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 
 from tests.support.clock import WorkflowClock, workflow_clock
+from tests.workflows.build_scenarios import BUILD_SCENARIOS
 from tests.workflows.chore_scenarios import CHORE_SCENARIOS
 from tests.workflows.declaration_scenarios import DECLARATION_SCENARIOS
 from tests.workflows.refund_scenarios import REFUND_SCENARIOS
@@ -35,6 +36,7 @@ EVERY: dict[str, Callable[[], Playable]] = {
     **REFUND_SCENARIOS,
     **DECLARATION_SCENARIOS,
     **CHORE_SCENARIOS,
+    **BUILD_SCENARIOS,
 }
 FOLDER = Path(__file__).parent.parent / "histories"
 

@@ -214,6 +214,19 @@ def missed_command() -> Scenario:
     return Scenario(first, [(StepKind.CHARGE, closed(newer))], look)
 
 
+def nudged() -> Scenario:
+    """Told that another build is wanted, on workers that know of no builds: it looks at its agenda, and rests again."""
+    now = datetime.now(UTC)
+    first = standing(now, charges=(due(1, now + MONTH),))
+
+    async def nudge(clock: WorkflowClock, handle: Handle, _: Standing) -> None:
+        await clock.advance(handle, DAY)
+        await handle.signal(AgreementWorkflow.nudge)
+        await clock.advance(handle, MONTH)
+
+    return Scenario(first, [(StepKind.CHARGE, closed(first))], nudge)
+
+
 def a_new_card_pays_the_debt() -> Scenario:
     """Announced, declined for good, paid with the credential the customer gave instead; the old one is released."""
     now = datetime.now(UTC)
@@ -329,6 +342,7 @@ SCENARIOS: dict[str, Callable[[], Scenario]] = {
         long_history,
         missed_command,
         nobody_acts,
+        nudged,
         pause_and_resume,
         refresh,
         reminded_and_warned,

@@ -174,12 +174,12 @@ async def test_running_agreements_move_to_changed_code_and_back(clock: WorkflowC
         async with world.worked("2.0", Changed):
             await world.command("promote", "2.0")
             assert (await world.builds())["2.0"] == 0, "what runs stays where it is"
-            assert "none left" in await world.command("drain", "--rate", "50")
+            assert "none left" in await world.command("drain", "--rate", "50", "--within", "60")
             assert await world.builds() == {"2.0": 6, "1.0": 0}
             await world.month(agreements)
             assert sorted(world.weighed) == sorted(world.last), "by the changed code"
             await world.command("promote", "1.0")
-            await world.command("drain", "--rate", "50")
+            await world.command("drain", "--rate", "50", "--within", "60")
         await world.month(agreements)
         assert [await handle.result() for handle in agreements] == [AgreementStatus.COMPLETED] * 3
     assert len(world.weighed) == 3, "not after the return"
