@@ -9,15 +9,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store.pinging import ping_when_stale
+
 
 class Database:
     """Owns the pool. Read committed everywhere; whoever decides on an agreement locks its row first."""
 
     def __init__(self, url: str, pool_size: int = 20) -> None:
         # Parameters stay out of error texts, and so out of logs and workflow histories.
-        self._engine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True
-        )
+        self._engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
+        ping_when_stale(self._engine.sync_engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
