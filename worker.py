@@ -15,7 +15,7 @@ import httpx
 import structlog
 import uvloop
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 import logs
 from activities import chores, stopping
@@ -84,6 +84,9 @@ WORKFLOWS = (
     AuditsWorkflow,
 )
 
+_POLLERS = PollerBehaviorAutoscaling(minimum=1, initial=2, maximum=10)
+"""Questions to Temporal that wait for work: few while there is none, and more as soon as it tells of a backlog."""
+
 log = structlog.get_logger()
 
 
@@ -130,6 +133,9 @@ def workers(parts: Parts) -> list[Worker]:
             task_queue=AGREEMENTS_QUEUE,
             workflows=WORKFLOWS,
             workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
+            max_cached_workflows=parts.settings.cached_workflows,
+            workflow_task_poller_behavior=_POLLERS,
+            activity_task_poller_behavior=_POLLERS,
             activities=[
                 clocks.advance_clock,
                 _sweeps(parts).sweep,
@@ -147,6 +153,7 @@ def workers(parts: Parts) -> list[Worker]:
             parts.temporal,
             task_queue=DELIVERIES_QUEUE,
             activities=[deliveries.deliver],
+            activity_task_poller_behavior=_POLLERS,
             tuner=activities_at_once(),
             interceptors=[Heartbeats(), LogContext()],
             graceful_shutdown_timeout=_FINISH_WITHIN,
@@ -157,6 +164,7 @@ def workers(parts: Parts) -> list[Worker]:
                 parts.temporal,
                 task_queue=gateway_queue(name),
                 activities=[*_calls(bench), checks.check_credentials, *_without_a_call(bench)],
+                activity_task_poller_behavior=_POLLERS,
                 tuner=activities_at_once(parts.settings.charge_concurrency),
                 interceptors=[Heartbeats(), LogContext()],
                 graceful_shutdown_timeout=_FINISH_WITHIN,
