@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from sqlmodel import select
+from typer.testing import CliRunner
 
 from activities.stopping import telling
+from agreements.standing import Standing
 from agreements.status import AttemptStatus
 from cli import in_words
+from cli.main import app as command_line
 from store import stops
-from store.tables import Agreement, Scope, StopSwitch
+from store.tables import Agreement, Scope, StopSwitch, TrailEntry
 from tests.promises.support import (
     START,
     agreement_row,
@@ -170,3 +175,57 @@ async def test_no_page_on_which_the_customer_pays_is_opened_while_stopped(house:
 
 async def _has_page(shop: Shop, agreement: str) -> bool:
     return bool((await shop.read(agreement))["authorization"]["url"])
+
+
+async def test_what_dies_while_agreements_are_told_is_gone_on_with_and_nobody_is_told_twice(shop: Shop) -> None:
+    clock = await shop.clock(START)
+    agreements = [(await shop.call("POST", "/v1/agreements", shop.body(clock), expect=201))["id"] for _ in range(3)]
+    await stopped(shop)
+    told: list[str] = []
+
+    async def look(standing: Standing) -> None:
+        told.append(standing.agreement.id)
+        if len(told) == 2:
+            raise ConnectionError
+
+    chore = telling(shop.house.database, look)
+    with pytest.raises(ConnectionError):
+        await chore(datetime.now(UTC))
+    await chore(datetime.now(UTC))
+    assert told == sorted(agreements)
+
+
+async def test_the_commands(shop: Shop) -> None:
+    """Who stops says why and is kept in the audit trail; what is stopped already stays as it is; go needs a stop."""
+    name = shop.merchant_id
+    stop = await said(shop, "stop", "merchant", name, "--test", "--reason", "a ticket", "--by", "ann")
+    assert stop == (0, f"{name} (test): debits are stopped\n")
+    again = await said(shop, "stop", "merchant", name, "--test", "--reason", "another", "--by", "bob")
+    assert again[0] == 0
+    assert again[1].endswith(", by ann: a ticket\n")
+    _, listed = await said(shop, "stops", "--json")
+    [found] = [row for row in json.loads(listed) if row["name"] == name]
+    assert (found["by"], found["reason"], found["livemode"], found["lifted_at"]) == ("ann", "a ticket", False, None)
+    assert (await said(shop, "go", "merchant", name, "--by", "bob"))[0] == 0
+    assert (await said(shop, "go", "merchant", name))[0] == 1
+    assert (await said(shop, "stop", "merchant", "mer_nobody", "--reason", "none"))[0] == 1
+    assert (await said(shop, "stop", "gateway", "paypal", "--reason", "none"))[0] == 2
+    async with shop.house.database.transaction() as session:
+        query = select(TrailEntry).where(TrailEntry.object_id == name).order_by(TrailEntry.id)
+        kept = [(entry.call, entry.who, entry.reason) for entry in await session.exec(query)]
+    assert kept == [("autodebit stop merchant", "ann", "a ticket"), ("autodebit go merchant", "bob", None)]
+
+
+async def said(shop: Shop, *words: str) -> tuple[int, str]:
+    """A command's exit code and what it printed, with the settings of the house."""
+    settings = shop.house.settings
+    environment = {
+        "AUTODEBIT_DATABASE_URL": settings.database_url,
+        "AUTODEBIT_TEMPORAL_ADDRESS": settings.temporal_address,
+        "AUTODEBIT_VAULT_KEYS": ",".join(key.get_secret_value() for key in settings.vault_keys),
+        "AUTODEBIT_VAULT_HASH_KEY": settings.vault_hash_key.get_secret_value(),
+        "AUTODEBIT_PUBLIC_URL": settings.public_url,
+        "AUTODEBIT_ENVIRONMENT": "dev",
+    }
+    result = await asyncio.to_thread(CliRunner().invoke, command_line, words, env=environment)
+    return result.exit_code, result.stdout
