@@ -52,7 +52,7 @@ soak: $(VENV)/.synced
 laws: $(VENV)/.synced
 	AUTODEBIT_LAWS_ZONES=$(ZONES) $(BIN)/pytest -v --no-header tests/agreements/laws_in_every_zone.py
 
-# Throughput, histories, latency, a due day and what it all costs, beside bare parts in the same run: docs/performance.md.
+# Throughput, histories, latency, a due day and its cost, beside bare parts in the same run (docs/performance.md).
 # `make bench QUICK=1` is a smoke test; `make bench KEEP=1` writes the figures into the pages as well.
 bench: $(VENV)/.synced
 	$(BIN)/autodebit bench run $(if $(QUICK),--quick) --to bench-results/bench.json
