@@ -10,7 +10,7 @@ from tests.soak.due_day import IN_TURN, run
 from tests.support.folders import data_folder
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 async def test_everything_is_killed_in_turn_while_three_hundred_debits_are_due() -> None:
     with data_folder() as folder:
         day = await run(300, folder)
