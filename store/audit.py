@@ -66,12 +66,14 @@ _OF_AGREEMENTS: Mapping[Invariant, str] = {
     """,
     Invariant.REFUNDS_WITHIN_CAPTURED: """
         select attempts.id, attempts.agreement_id,
-          format('%s given back or on its way back of %s', sum(refunds.amount), attempts.amount)
+          format('%s given back or on its way back of %s', back, attempts.amount)
         from charges
-        join refunds on refunds.charge_id = charges.id and refunds.status in ('pending', 'unknown', 'succeeded')
-        join attempts on attempts.id = refunds.attempt_id
-        where charges.agreement_id = any(:ids)
-        group by attempts.id having sum(refunds.amount) > attempts.amount
+        cross join lateral (
+          select attempt_id, sum(refunds.amount) as back from refunds
+          where refunds.charge_id = charges.id and refunds.status in ('pending', 'unknown', 'succeeded')
+          group by attempt_id) as given
+        join attempts on attempts.id = attempt_id
+        where charges.agreement_id = any(:ids) and back > attempts.amount
     """,
     Invariant.EVENTS_WITHOUT_GAPS: """
         select agreements.id, agreements.id,

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -20,16 +21,20 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 import logs
 from api.app import create_app
-from store import changes
+from store import backlog, changes
 from telemetry.interceptor import Tracing
-from tests.promises.support import START
+from telemetry.metrics import REGISTRY
+from tests.promises.support import START, until
 from tests.promises.webhook_receiver import a_receiver, an_endpoint
 from tests.sandbox.support import free_port, serving
 from tests.support.house import House, Shop
 from tests.support.house import house as a_house
+from workflows.client import start_audits, start_sweeper
 
 KEY = "key of the operator's Prometheus"
 Labels = tuple[str, frozenset[tuple[str, str]]]
@@ -192,6 +197,53 @@ async def test_metrics_are_the_operators(traced: tuple[House, InMemorySpanExport
     assert "autodebit_database_up 1.0" in taken.text
 
 
+# What waits
+
+_WAITING = (
+    """update agreements set test_clock_id = null, next_step_at = now() - interval '20 minutes',
+         next_charge_at = now() - interval '10 minutes'""",
+    """insert into attempts (id, agreement_id, charge_id, number, gateway_request_id, status, currency, amount, looks,
+         times_not_found, prepared_at, sent_at)
+       select 'att_by_hand', agreement_id, id, 9, 'by-hand', 'unknown', currency, amount, 0, 0, now(),
+         now() - interval '1 hour' from charges where cycle = 3""",
+    """insert into refunds (id, agreement_id, charge_id, attempt_id, kind, request_id, status, currency, amount, tries,
+         created_at, written_at, next_try_at)
+       select 'rfd_by_hand', agreement_id, charge_id, id, 'refund', 'by-hand', 'pending', currency, amount, 0, now(),
+         now() - interval '2 hours', now() from attempts where status = 'succeeded' limit 1""",
+    """update deliveries set status = 'pending', finished_at = null, next_attempt_at = null,
+         queued_at = now() - interval '3 minutes' where id = (select min(id) from deliveries)""",
+    """update deliveries set status = 'parked', finished_at = null, queued_at = now() - interval '4 minutes'
+       where id = (select max(id) from deliveries)""",
+    "update webhook_endpoints set disabled_at = now() - interval '5 minutes', disabled_reason = 'failing'",
+    """update notifications set status = 'received', created_at = now() - interval '6 minutes'
+       where id = (select min(id) from notifications)""",
+)
+
+
+async def test_what_waits_is_read_with_the_age_of_the_oldest(watched: Watched) -> None:
+    ours = ("antom", "test")
+    assert await _waiting(watched) == {
+        "attempts_open": {(*ours, "unknown"): (1, 3600)},
+        "steps_overdue": {ours: (1, 1200)},
+        "charges_overdue": {ours: (1, 600)},
+        "refunds_open": {ours: (1, 7200)},
+        "webhooks_waiting": {("pending",): (1, 180), ("parked",): (1, 240)},
+        "webhooks_overdue": {(): (1, 180)},
+        "webhook_endpoints_disabled": {("merchant",): (0, 0), ("gone",): (0, 0), ("failing",): (1, 300)},
+        "notifications_waiting": {("received",): (1, 360), ("signalled",): (0, 0)},
+    }
+
+
+async def _waiting(watched: Watched) -> dict[str, dict[tuple[str, ...], tuple[int, float]]]:
+    """In a transaction in which all of it waits, and which nobody else ever sees."""
+    async with AsyncSession(watched.shop.house.database._engine) as session:
+        for statement in _WAITING:
+            await (await session.connection()).execute(text(statement))
+        found = await backlog.read(session, backlog.QUESTIONS)
+        await session.rollback()
+    return {name: {row.labels: (row.count, row.oldest_seconds) for row in rows} for name, rows in found.items()}
+
+
 # Traces
 
 
@@ -261,6 +313,21 @@ def test_every_call_is_one_line_with_its_ids_and_its_trace(watched: Watched) -> 
     assert [secret for secret in watched.secrets if any(secret in str(line) for line in calls)] == []
 
 
+# The audit
+
+
+async def test_the_audit_goes_on_by_itself(traced: tuple[House, InMemorySpanExporter], watched: Watched) -> None:
+    house, _ = traced
+
+    async def audited() -> bool:
+        return (REGISTRY.get_sample_value("autodebit_audited_agreements_total") or 0) > before
+
+    before = REGISTRY.get_sample_value("autodebit_audited_agreements_total") or 0
+    await start_audits(house.temporal, timedelta(milliseconds=100))
+    await until(audited)
+    await house.temporal.get_workflow_handle("audits").terminate()
+
+
 # Processes
 
 
@@ -275,6 +342,7 @@ async def test_a_worker_tells_its_metrics_and_temporals_and_sends_its_traces(
             taken.set()
         return Response()
 
+    await start_sweeper(house.temporal, timedelta(hours=1))  # a worker refuses a Temporal that has lost everything
     collector = FastAPI()
     collector.add_route("/v1/traces", take, methods=["POST"])
     async with serving(collector) as url, httpx.AsyncClient() as client:
