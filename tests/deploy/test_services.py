@@ -85,7 +85,7 @@ async def deployment(folder: Path) -> AsyncIterator[tuple[Machine, dict[str, Any
             yield here, services, ports
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_every_service_becomes_healthy_and_an_agreement_is_collected_through_them() -> None:
     with data_folder() as folder:
         async with deployment(folder) as (here, services, ports):
