@@ -105,10 +105,25 @@ def _sentence(row: SettlementDifference) -> str:
 
 def difference_as_json(row: SettlementDifference) -> dict[str, Any]:
     """One difference, with its sentence and what to do."""
-    shown = row.model_dump(mode="json", exclude={"finding", "subject"})
-    return shown | {
+    dumped = row.model_dump(mode="json")
+    return {
+        "id": row.id,
+        "status": dumped["status"],
+        "statement": row.statement,
+        "account": row.account_id,
+        "reason": dumped["reason"],
         "what_differs": _sentence(row),
         "what_to_do": words.what_to_do(row.reason),
+        "agreement": row.agreement_id,
+        "charge": row.charge_id,
+        "request_id": row.finding["request_id"],
+        "provider_id": row.finding["transaction_id"],
+        "file": row.finding["source"] or None,
+        "line": row.finding["line"],
+        "found_at": dumped["found_at"],
+        "resolved_at": dumped["resolved_at"],
+        "resolved_by": row.resolved_by,
+        "note": row.note,
         "finding": row.finding,
     }
 

@@ -114,13 +114,13 @@ async def test_collect_refund_settle_reconcile(shop: Shop, tmp_path: Path) -> No
     assert len(result["differences"]) == 3
     assert told.keys() == {Reason.MISSING, Reason.AMOUNT, Reason.UNKNOWN}
     first, second = [await charge_row(shop.house, agreement) for agreement in agreements]
-    assert {told[Reason.MISSING]["charge_id"], told[Reason.AMOUNT]["charge_id"]} == {first.id, second.id}
+    assert {told[Reason.MISSING]["charge"], told[Reason.AMOUNT]["charge"]} == {first.id, second.id}
     assert told[Reason.AMOUNT]["what_differs"] == (
         "The payment is PHP 499.00 in the ledger and PHP 499.01 at the provider."
         " The provider's notification said succeeded, PHP 499.00."
     )
     assert "The provider's notification said succeeded, PHP 499.00." in told[Reason.MISSING]["what_differs"]
-    assert told[Reason.UNKNOWN]["finding"]["request_id"] == "stranger-1"
+    assert told[Reason.UNKNOWN]["request_id"] == "stranger-1"
     [payments, refunds] = result["totals"]
     assert (payments["matched"], payments["different"], payments["matched_amount"]) == (4, 3, 4 * 49900)
     assert (refunds["matched"], refunds["matched_amount"]) == (2, 15000)
