@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,7 +198,7 @@ def sandbox_merchant(
 
 
 def main() -> None:
-    """The entry point: settings that are missing or wrong, and flaws of the rulebook, are named in one line each."""
+    """The entry point: what is missing, wrong or away is named in one line, be it a setting, a rule or a server."""
     from agreements.rulebook import RulebookError
 
     try:
@@ -213,6 +214,19 @@ def main() -> None:
         for problem in error.errors():
             typer.echo(f"AUTODEBIT_{str(problem['loc'][0]).upper()}: {problem['msg']} (docs/settings.md)", err=True)
         sys.exit(2)
+    except (OSError, RuntimeError) as error:
+        if (away := _away(error)) is None:
+            raise
+        typer.echo(f"{away}: {str(error).splitlines()[0]}", err=True)
+        sys.exit(os.EX_UNAVAILABLE)
+
+
+def _away(error: Exception) -> str | None:
+    """What does not answer. It has a code of its own: 1 is said of the ledger by some commands."""
+    if isinstance(error, RuntimeError):
+        return "Temporal does not answer" if str(error).startswith("Failed client connect") else None
+    known = ConnectionError | TimeoutError | socket.gaierror
+    return "PostgreSQL cannot be reached" if isinstance(error, known) else None
 
 
 def leave(ended: SystemExit) -> NoReturn:

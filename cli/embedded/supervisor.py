@@ -60,7 +60,7 @@ class Process:
     stop_signal: signal.Signals = signal.SIGTERM
     orphan_signal: signal.Signals = signal.SIGKILL
     """Sent by the kernel if we are killed ourselves (Linux only)."""
-    start_timeout: float = 60.0
+    start_timeout: float = 180.0
     grace: float = 10.0
     """From the stop signal to SIGKILL."""
 

@@ -1,7 +1,8 @@
-"""How a command ends that has talked to Temporal: at once, with its own code."""
+"""How commands end: at once if they have talked to Temporal, and in one line where a server is away."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -31,3 +32,25 @@ main.main()
 def test_python_is_not_taken_apart_under_the_threads_of_temporals_client(used: str, printed: list[str]) -> None:
     ended = subprocess.run([sys.executable, "-c", COMMAND.format(used=used)], stdout=subprocess.PIPE, text=True)
     assert (ended.returncode, ended.stdout.split("\n")[:-1]) == (3, printed)
+
+
+NOWHERE = {
+    "AUTODEBIT_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:9/autodebit",
+    "AUTODEBIT_TEMPORAL_ADDRESS": "127.0.0.1:9",
+    "AUTODEBIT_VAULT_KEYS": "kQZ1m5r0dF3lq3bXk9mT8uWv2yJ4nC6pEaHsGiRoLtU=",
+    "AUTODEBIT_VAULT_HASH_KEY": "of this test",
+    "AUTODEBIT_ENVIRONMENT": "dev",
+}
+"""The discard port, where nobody listens."""
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [(["audit"], "PostgreSQL cannot be reached: "), (["rates", "list"], "Temporal does not answer: ")],
+)
+def test_a_server_that_is_away_is_told_in_one_line(command: list[str], said: str) -> None:
+    """The code is not 1, by which `audit` says that something is wrong."""
+    program = [sys.executable, "-m", "cli.main", *command]
+    ended = subprocess.run(program, env=os.environ | NOWHERE, stderr=subprocess.PIPE, text=True)
+    assert (ended.returncode, len(ended.stderr.splitlines())) == (os.EX_UNAVAILABLE, 1), ended.stderr
+    assert ended.stderr.startswith(said)
