@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Engine, event
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, event
 _TABLE = re.compile(
     r"^\s*(select|insert|update|delete)\b.*?\b(?:from|into|update)\s+\"?(\w+)", re.IGNORECASE | re.DOTALL
 )
+_BRACKETS = re.compile(r"\([^()]*\)")
 _UPDATE = re.compile(r"^\s*update\s+\"?(\w+)", re.IGNORECASE)
 _DEBIT = "insert attempts"
 """There is one for each."""
@@ -47,8 +49,12 @@ class Statements:
         self._commits += 1
 
 
+@lru_cache(maxsize=1_000)
 def kind(statement: str) -> str:
-    """`select charges`, `update agreements` and the like, by the first table; `other` for what has none."""
+    """`select charges`, `update agreements` and the like, by the first table outside brackets; `other` without one."""
+    inner = 1
+    while inner:
+        statement, inner = _BRACKETS.subn(" ", statement)
     if updated := _UPDATE.match(statement):
         return f"update {updated[1]}"
     found = _TABLE.match(statement)

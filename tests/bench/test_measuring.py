@@ -116,7 +116,10 @@ def test_every_further_attempt_of_an_activity_is_billed() -> None:
 
 
 def test_statements_are_counted_by_kind_and_first_table() -> None:
-    assert kind("SELECT a.id, (SELECT 1) FROM agreements JOIN charges ON true") == "select agreements"
+    assert (
+        kind("SELECT a.id, (SELECT max(x) FROM (SELECT 1 FROM y)) FROM agreements JOIN charges ON true")
+        == "select agreements"
+    )
     assert kind("INSERT INTO attempts (id) SELECT x FROM y") == "insert attempts"
     assert kind("UPDATE agreements SET status = $1 FROM charges") == "update agreements"
     assert kind("select pg_advisory_xact_lock(1)") == "other"
