@@ -197,6 +197,10 @@ def sandbox_merchant(
         typer.echo(f"{gateway + ':':<9} {account}")
 
 
+_NOT_REACHABLE = 3
+"""As docs/cli.md tells; 1 is what `audit` and `reconcile` say of the ledger."""
+
+
 def main() -> None:
     """The entry point: what is missing, wrong or away is named in one line, be it a setting, a rule or a server."""
     from agreements.rulebook import RulebookError
@@ -217,12 +221,12 @@ def main() -> None:
     except (OSError, RuntimeError) as error:
         if (away := _away(error)) is None:
             raise
-        typer.echo(f"{away}: {str(error).splitlines()[0]}", err=True)
-        sys.exit(os.EX_UNAVAILABLE)
+        typer.echo(f"autodebit: {away}: {str(error).splitlines()[0]}", err=True)
+        sys.exit(_NOT_REACHABLE)
 
 
 def _away(error: Exception) -> str | None:
-    """What does not answer. It has a code of its own: 1 is said of the ledger by some commands."""
+    """What does not answer."""
     if isinstance(error, RuntimeError):
         return "Temporal does not answer" if str(error).startswith("Failed client connect") else None
     known = ConnectionError | TimeoutError | socket.gaierror
