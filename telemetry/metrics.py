@@ -47,7 +47,7 @@ CHARGES = Counter(
 )
 DECISIONS = Counter(
     "autodebit_decisions",
-    "Decisions about charges (retry, give_up, needs_customer, needs_new_card, revoke, operator), by rule.",
+    "Decisions about charges: retry, give_up, needs_customer, needs_new_card, revoke, operator; and stop and go.",
     ("gateway", "mode", "action", "rule"),
     registry=REGISTRY,
 )
