@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.contract import CHECK_CREDENTIALS, CheckInput
 from activities.workbench import Workbench
 from agreements import on_file as rules
+from agreements import rates
 from agreements.standing import Standing
 from gateways.port import Account, Call, Lists, OnFile, SavedCredential
 from store import credentials, lifecycle, merchants, on_file
@@ -36,7 +37,7 @@ class CredentialChecks:
         apart: float = _APART,
     ) -> None:
         """`look` hands a standing to the agreement's workflow, which activities do not know."""
-        self._bench, self._lists, self._look, self._apart = bench, lists, look, apart
+        self._bench, self._lists, self._look, self._least = bench, lists, look, apart
 
     @activity.defn(name=CHECK_CREDENTIALS)
     async def check_credentials(self, given: CheckInput) -> None:
@@ -64,7 +65,8 @@ class CredentialChecks:
             await self._revoke(credential_id)
 
     async def _ask(self, gateway: str, account: Account, credential: Credential) -> OnFile:
-        await asyncio.sleep(self._apart)
+        rate = rates.of(self._bench.settings.gateway_rates, gateway)
+        await asyncio.sleep(rates.apart(rate, self._least))
         if credential.sealed_access_token is None:
             return OnFile.UNKNOWN
         saved = SavedCredential(self._bench.open_token(credential), credential.customer_id, credential.token_reference)

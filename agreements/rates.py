@@ -12,6 +12,8 @@ _FORM = re.compile(r"([1-9][0-9]{0,8})(?:/(s|min|h|day))?", re.ASCII)
 
 _AT_ONCE = 1
 """Seconds of its rate that Temporal hands out at once after a pause (measured on server 1.32)."""
+_SHARE = 10
+"""Of a rate, a task that makes calls by the thousand takes one in so many."""
 _BUNCHED = 1
 """Seconds by which calls may come closer together than their tasks did: a busy worker is slower with one than another.
 """
@@ -67,3 +69,8 @@ def _pair(text: str) -> tuple[str, Rate]:
 def of(pairs: Iterable[tuple[str, Rate]], gateway: str) -> Rate | None:
     """The rate of one gateway, where it has one."""
     return dict(pairs).get(gateway)
+
+
+def apart(rate: Rate | None, least: float) -> float:
+    """Seconds between the calls of one long task, `least` or more: its queue counts it once, whatever it calls."""
+    return least if rate is None else max(least, _SHARE / rate.tasks_per_second())

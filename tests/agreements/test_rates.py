@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agreements.rates import Rate, read
+from agreements.rates import Rate, apart, of, read
 
 _BUCKET = 1.0
 _BUNCHED = 1.0
@@ -67,3 +67,11 @@ def test_no_stretch_of_time_sees_more_calls_than_the_rate(
     arrivals.sort()
     for first, start in enumerate(arrivals):
         assert (bisect_left(arrivals, start + seconds) - first) * each <= rate.calls
+
+
+def test_a_long_task_takes_a_tenth_of_a_rate_and_hurries_no_more_than_without_one() -> None:
+    pairs = read("ottu=60/min,pivot=100/s")
+    assert isinstance(pairs, tuple)
+    assert 60 / apart(of(pairs, "ottu"), 0.2) <= 6
+    assert apart(of(pairs, "pivot"), 0.5) == 0.5
+    assert apart(of(pairs, "antom"), 0.2) == 0.2
