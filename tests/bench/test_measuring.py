@@ -137,12 +137,12 @@ def test_what_a_cycle_adds_leaves_out_tables_that_did_not_grow() -> None:
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="needs /proc")
 def test_a_process_answers_for_its_children_unless_they_answer_for_themselves() -> None:
-    burn = "import sys, time\nwhile time.process_time() < 0.3: pass\nprint(flush=True); sys.stdin.read()"
+    burn = "import sys, time\nwhile time.process_time() < 0.15: pass\nprint(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         together = processes.cpu_seconds({"us": os.getpid()})["us"]
         apart = processes.cpu_seconds({"us": os.getpid(), "child": child.pid})
         child.communicate()
-    assert apart["child"] >= 0.2
+    assert apart["child"] >= 0.1
     assert together - apart["us"] == pytest.approx(apart["child"], abs=0.1)
