@@ -144,8 +144,8 @@ async def run(agreements: int, folder: Path) -> DueDay:
         over("audited")
     findings = [
         *sound(books),
-        Finding("agreements debited, each once", len(amounts), list(_debited(kept(books.ledger), amounts, due))),
-        Finding("agreements in good standing", len(books.agreements), list(_in_arrears(books.agreements))),
+        Finding("agreements debited, each once", len(amounts), list(debited(kept(books.ledger), amounts, due))),
+        Finding("agreements in good standing", len(books.agreements), list(in_arrears(books.agreements))),
         Finding("webhooks received, none lost", len(books.received), list(lost(events, books.received))),
     ]
     return DueDay(due, amounts, dev.killed, findings, seconds)
@@ -264,7 +264,8 @@ async def _ledger(client: httpx.AsyncClient, sandbox: str) -> list[Json]:
     return found
 
 
-def _debited(debits: Kept, amounts: dict[str, int], due: datetime) -> Iterator[str]:
+def debited(debits: Kept, amounts: dict[str, int], due: datetime) -> Iterator[str]:
+    """Agreements that did not pay what they owe, once and not before it was due."""
     for agreement, amount in amounts.items():
         found = [(row["amount"], row["virtual_time"]) for row in debits.get(f"{agreement}-c1", ())]
         if [money for money, _ in found] != [amount]:
@@ -274,7 +275,8 @@ def _debited(debits: Kept, amounts: dict[str, int], due: datetime) -> Iterator[s
         )
 
 
-def _in_arrears(agreements: Sequence[Json]) -> Iterator[str]:
+def in_arrears(agreements: Sequence[Json]) -> Iterator[str]:
+    """Agreements that are not what they should be after one paid cycle."""
     for agreement in agreements:
         if (agreement["status"], agreement["totals"]["cycles_paid"]) != ("active", 1):
             yield f"{agreement['id']}: {agreement['status']}, {agreement['totals']}"
