@@ -16,8 +16,7 @@ from sqlmodel import select
 
 from agreements.recovery import NEVER_RECEIVED, may_have_been_made
 from cli.embedded.postgres import create_database
-from cli.recover import NotFresh, refuse_old_workflows, start_agreements
-from store import recovery
+from cli.recover import NotFresh, recover
 from store.migrate import migrate
 from store.tables import Attempt
 from tests.deploy.lives import backup, life, register, restore
@@ -50,13 +49,24 @@ async def cycles(shop: Shop, agreement: str) -> list[tuple[int, str]]:
     return [(charge["cycle"], charge["status"]) for charge in found if charge["cycle"] is not None]
 
 
+def set_up(monkeypatch: pytest.MonkeyPatch, engine: House) -> None:
+    """The environment in which an operator would call `autodebit recover` for this engine."""
+    settings = engine.settings
+    for name in ("database_url", "temporal_address", "temporal_namespace"):
+        monkeypatch.setenv(f"AUTODEBIT_{name.upper()}", getattr(settings, name))
+    monkeypatch.setenv("AUTODEBIT_VAULT_KEYS", settings.vault_keys[0].get_secret_value())
+    monkeypatch.setenv("AUTODEBIT_VAULT_HASH_KEY", settings.vault_hash_key.get_secret_value())
+
+
 def paid(count: int) -> Counter[str]:
     return Counter({f"c{cycle}": 1 for cycle in range(1, count + 1)})
 
 
 @pytest.mark.deploy
 @pytest.mark.timeout(600)
-async def test_after_a_restore_nothing_is_debited_twice_and_nothing_is_forgotten(house: House, tmp_path: Path) -> None:
+async def test_after_a_restore_nothing_is_debited_twice_and_nothing_is_forgotten(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = await create_database(house.settings.database_url, "drill")
     await migrate(url)
     await register(house, "drill-1", "drill-2", "drill-3")
@@ -73,18 +83,17 @@ async def test_after_a_restore_nothing_is_debited_twice_and_nothing_is_forgotten
         await asyncio.gather(*(shop.advance(clocks[gateway], LAST_DEBITS) for gateway, shop in shops.items()))
         for gateway, shop in shops.items():
             assert await debits(shop, lives[gateway]) == paid(2)
+        set_up(monkeypatch, first)
         with pytest.raises(NotFresh):
-            await refuse_old_workflows(first.temporal)
+            await recover(STOPPED)
 
     await restore(url, dump)
     async with life(house, url, "drill-2", port) as second:
-        await refuse_old_workflows(second.temporal)
         with pytest.raises(SystemExit, match="autodebit recover"):
             await _refuse_lost_workflows(second.temporal, second.database)
-        found = await recovery.forget_workflows(second.database, STOPPED)
-        assert found.agreements == len(lives) + 1
+        set_up(monkeypatch, second)
+        await recover(STOPPED)
         await _refuse_lost_workflows(second.temporal, second.database)
-        await start_agreements(second.database, second.temporal)
         shops = {gateway: replace(shop, house=second) for gateway, shop in shops.items()}
         for gateway, shop in shops.items():
             assert await cycles(shop, lives[gateway]) == [(1, "succeeded")]
@@ -97,8 +106,8 @@ async def test_after_a_restore_nothing_is_debited_twice_and_nothing_is_forgotten
         assert await never_received(second, lives["ottu"]) == [f"{lives['ottu']}-c3-a1"]
 
     async with life(house, url, "drill-3", port) as third:
-        await recovery.forget_workflows(third.database, None)
-        await start_agreements(third.database, third.temporal)
+        set_up(monkeypatch, third)
+        await recover(None)
         shops = {gateway: replace(shop, house=third) for gateway, shop in shops.items()}
         await asyncio.gather(*(shop.advance(clocks[gateway], LOST_AGAIN) for gateway, shop in shops.items()))
         for gateway, shop in shops.items():
