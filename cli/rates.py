@@ -67,7 +67,9 @@ def set_(
     who, why = operator("rates set", reason, by).who or "an operator", ": ".join(filter(None, (str(wanted), reason)))
     _at_temporal(lambda client: rates.limit(client, gateway, **tasks, reason=why, by=who))
     each = " for each merchant" if each_merchant else ""
-    typer.echo(f"{gateway}: never more than {wanted}{each}, which is {wanted.tasks_per_second(calls):.4g} a second")
+    typer.echo(
+        f"{gateway}: never more than {wanted}{each}, which is {wanted.tasks_per_second(calls):.4g} charges a second"
+    )
 
 
 @app.command()
