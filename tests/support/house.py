@@ -133,6 +133,8 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
             webhook_backoff_scale=0.001,
             rate_limit_test=0,
             failed_authentication_limit=0,
+            # tests/workflows run every workflow in the sandbox, which costs each life its share here.
+            workflow_sandbox=False,
         )
         client = await stack.enter_async_context(http.client())
         pools = await stack.enter_async_context(http.pools(GATEWAYS, settings.charge_concurrency))
