@@ -56,7 +56,7 @@ class TakenIn:
 
 @dataclass(frozen=True)
 class Reconciled:
-    """A statement held against the ledger: its files, how much agrees, all differences ever found, and the new ones."""
+    """A statement held against the ledger: its files, how much agrees, all its differences, and those open anew."""
 
     account_id: str
     statement: str

@@ -10,7 +10,9 @@ from temporalio import activity
 
 from activities.contract import RECONCILE
 from activities.reconciliation import Reconciled, Reconciliation
+from agreements.reconciliation import Reason
 from agreements.reconciliation.reports import BadReport, IncompleteReport
+from gateways.reports import READERS
 from store.database import Database
 from store.settlement_files import WrongAccount
 from store.tables import GatewayAccount
@@ -27,6 +29,10 @@ class SettlementFolder:
     def __init__(self, database: Database, work: Reconciliation, folder: Path | None) -> None:
         """`folder` None: there is none, and nothing to do."""
         self._database, self._work, self._folder = database, work, folder
+        if folder is not None:
+            for gateway in READERS:  # an increase is only seen by Prometheus where there was a value before
+                for reason in Reason:
+                    metrics.SETTLEMENT_DIFFERENCES.labels(gateway, reason.value)
 
     @activity.defn(name=RECONCILE)
     async def reconcile(self) -> int:

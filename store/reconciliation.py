@@ -22,9 +22,9 @@ from agreements.reconciliation import (
 )
 from agreements.refunds import RefundKind, RefundStatus
 from agreements.status import AttemptStatus
-from store import ids
+from store import ids, settlement_files
 from store.settlement_files import Statement
-from store.tables import Agreement, Attempt, GatewayAccount, Notification, Refund, SettlementDifference
+from store.tables import Agreement, Attempt, Notification, Refund, SettlementDifference
 
 _AT_ONCE = 1000
 _MOVED = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED)
@@ -164,11 +164,11 @@ async def told(session: AsyncSession, account_id: str, agreement_ids: Collection
 async def write_down(
     session: AsyncSession, account_id: str, statement: str, findings: Sequence[Finding], now: datetime
 ) -> tuple[list[SettlementDifference], list[SettlementDifference]]:
-    """What was found is what is open from now on: all of the statement's differences, and those that are new.
+    """What was found is what is open from now on: all of the statement's differences, and those that are open anew.
 
     What an operator resolved stays so while nothing about it changes; what is no longer found is closed by itself.
     """
-    await session.exec(select(GatewayAccount.id).where(GatewayAccount.id == account_id).with_for_update())
+    await settlement_files.lock(session, account_id)
     query = select(SettlementDifference).where(
         SettlementDifference.account_id == account_id, SettlementDifference.statement == statement
     )
@@ -176,13 +176,14 @@ async def write_down(
     new: list[SettlementDifference] = []
     for finding in findings:
         row = known.pop((finding.reason, finding.subject), None)
+        before = row.status if row else None
         if row is None:
             row = _new(account_id, statement, finding, now)
             session.add(row)
-            new.append(row)
         elif row.status is not DifferenceStatus.RESOLVED or _changed(row, finding):
-            new += [row] if row.status is DifferenceStatus.RESOLVED else []
             _reopen(row, finding, now)
+        if row.status is DifferenceStatus.OPEN and before is not DifferenceStatus.OPEN:
+            new.append(row)
     for gone in known.values():
         if gone.status is not DifferenceStatus.RESOLVED:
             gone.status, gone.resolved_at = DifferenceStatus.RESOLVED, now

@@ -30,6 +30,14 @@ class WrongAccount(Exception):
     """Nobody can tell whose file it is, or it is another merchant's; the text says so."""
 
 
+async def lock(session: AsyncSession, account_id: str) -> None:
+    """One at a time for each account, until the transaction ends: two imports must not both take themselves for the
+    newest. Whoever writes rows that refer to the account, such as a notification, does not wait.
+    """
+    query = select(GatewayAccount.id).where(GatewayAccount.id == account_id)
+    await session.exec(query.with_for_update(key_share=True))
+
+
 async def by_hash(session: AsyncSession, account_id: str, sha256: str) -> SettlementFile | None:
     """The file, if these very bytes were taken in before."""
     query = select(SettlementFile).where(SettlementFile.account_id == account_id, SettlementFile.sha256 == sha256)
@@ -40,8 +48,7 @@ async def add(
     session: AsyncSession, account_id: str, report: Report, sha256: str, rows: Iterable[ReportRow | SummaryRow]
 ) -> SettlementFile:
     """Takes a file in, however many rows. One of the same name is superseded: this is its correction."""
-    # Two imports at once must not both take themselves for the newest.
-    await session.exec(select(GatewayAccount.id).where(GatewayAccount.id == account_id).with_for_update())
+    await lock(session, account_id)
     known = await by_hash(session, account_id, sha256)
     if known is not None:
         return known
