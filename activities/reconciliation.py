@@ -31,7 +31,7 @@ from agreements.reconciliation import (
     RowKind,
     SummaryRow,
 )
-from agreements.reconciliation.reports import Report
+from agreements.reconciliation.reports import BadReport, Report
 from gateways import notifications
 from gateways.port import Account, BadNotification, NewsKind
 from gateways.reports import READERS
@@ -80,10 +80,13 @@ class Reconciliation:
         self._database, self._vault, self._fees_apart = database, vault, fees_apart
 
     async def take_in(self, path: Path, *, gateway: str = "antom", account: str | None = None) -> TakenIn:
-        """Reads a file to its end and keeps its rows, once. Raises BadReport, WrongAccount and OSError; then nothing
-        of it is kept.
+        """Reads a file to its end and keeps its rows, once. Raises BadReport, also for one that cannot be opened, and
+        WrongAccount; then nothing of it is kept.
         """
-        report, sha256, sample = await asyncio.to_thread(_inspect, gateway, path)
+        try:
+            report, sha256, sample = await asyncio.to_thread(_inspect, gateway, path)
+        except OSError as error:
+            raise BadReport(error.strerror or "it cannot be read") from error
         async with self._database.transaction() as session:
             owner = await settlement_files.whose(session, gateway, report, sample, named=account)
             known = await settlement_files.by_hash(session, owner, sha256)

@@ -59,8 +59,6 @@ class SettlementFolder:
             log.info("settlement_file_incomplete", file=path.name)
         except (BadReport, WrongAccount) as error:
             log.error("settlement_file_refused", file=path.name, why=str(error))
-        except OSError as error:  # it was moved away meanwhile, or is not ours to read
-            log.error("settlement_file_unreadable", file=path.name, why=error.strerror)
         else:
             if taken.new:
                 log.info(

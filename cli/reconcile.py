@@ -120,10 +120,8 @@ async def reconcile(
             taken.append(await work.take_in(path, account=account))
         except (BadReport, WrongAccount) as error:
             problems.append(f"{path}: {error}")
-        except OSError as error:
-            problems.append(f"{path}: {error.strerror}")
     named = {(each.file.account_id, each.file.statement) for each in taken}
-    others = await work.due({account_id for account_id, _ in named})
+    others = await work.due({account_id for account_id, _ in named}) if named else []
     results = [await work.reconcile(*each) for each in sorted({*named, *others})]
     return [each for each in results if (each.account_id, each.statement) in named], problems
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
+from typer.testing import CliRunner
 
 from activities.reconciliation import Reconciled
 from agreements.reconciliation import (
@@ -19,6 +22,7 @@ from agreements.reconciliation import (
     Side,
     Total,
 )
+from cli.reconcile import app
 from cli.reconcile_report import page, table
 from store.tables import SettlementDifference, SettlementFile
 
@@ -94,3 +98,26 @@ def test_the_page_tells_sums_and_what_to_do() -> None:
     assert "Find out who made it." in made
     assert "settle USD 8.55" in made
     assert "No differences." in page([result("r1", note="ours")], NOW)
+
+
+def test_files_that_cannot_be_taken_in_are_told_without_a_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {
+        "ENVIRONMENT": "dev",
+        "DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
+        "TEMPORAL_ADDRESS": "127.0.0.1:9",
+        "VAULT_KEYS": Fernet.generate_key().decode(),
+        "VAULT_HASH_KEY": "hash key of the tests",
+    }.items():
+        monkeypatch.setenv(f"AUTODEBIT_{name}", value)
+    bad, half, none = (tmp_path / f"transactionItems_2025080{day}_000.csv" for day in (1, 2, 3))
+    bad.write_text("transactionType,transactionId\n<END>\n")
+    half.write_text("transactionType,transactionId,transactionAmountValue,transactionCurrency\n")
+    ended = CliRunner().invoke(app, [str(bad), str(half), str(none)])
+    assert ended.exit_code == 2
+    assert ended.stderr.splitlines() == [
+        f"{bad}: line 1, column transactionAmountValue: the column is missing in a file of transactions",
+        f"{half}: it does not end with <END>: it is not complete",
+        f"{none}: No such file or directory",
+    ]

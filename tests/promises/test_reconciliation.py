@@ -171,10 +171,3 @@ async def test_collect_refund_settle_reconcile(shop: Shop, tmp_path: Path) -> No
     bad = await desk.files(since=DAYS[0], date=DAYS[0], missing=1, altered=1, unknown=1)
     [day] = (await desk.reconcile([bad["transactionItems_20270131_000.csv"]])).values()
     assert wrong(day) == {Reason.MISSING: 1, Reason.AMOUNT: 1, Reason.UNKNOWN: 1}
-
-    # Not the whole file yet, and no file at all.
-    (tmp_path / "transactionItems_20270203_000.csv").write_text("transactionType,transactionId\n")
-    code, said = await desk.command(str(tmp_path / "transactionItems_20270203_000.csv"), str(tmp_path / "nowhere.csv"))
-    assert code == 2
-    assert "the column is missing" in said
-    assert "No such file" in said
