@@ -199,6 +199,8 @@ def sandbox_merchant(
 
 _NOT_REACHABLE = 3
 """As docs/cli.md tells; 1 is what `audit` and `reconcile` say of the ledger."""
+_NOT_NOW = ("57P01", "57P02", "57P03")
+"""What PostgreSQL says while it goes down and comes up: admin_shutdown, crash_shutdown, cannot_connect_now."""
 
 
 def main() -> None:
@@ -218,7 +220,7 @@ def main() -> None:
         for problem in error.errors():
             typer.echo(f"AUTODEBIT_{str(problem['loc'][0]).upper()}: {problem['msg']} (docs/settings.md)", err=True)
         sys.exit(2)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:
         if (away := _away(error)) is None:
             raise
         typer.echo(f"autodebit: {away}: {str(error).splitlines()[0]}", err=True)
@@ -229,8 +231,11 @@ def _away(error: Exception) -> str | None:
     """What does not answer."""
     if isinstance(error, RuntimeError):
         return "Temporal does not answer" if str(error).startswith("Failed client connect") else None
-    known = ConnectionError | TimeoutError | socket.gaierror
-    return "PostgreSQL cannot be reached" if isinstance(error, known) else None
+    from sqlalchemy.exc import DBAPIError
+
+    refused = isinstance(error, ConnectionError | TimeoutError | socket.gaierror)
+    ending = isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _NOT_NOW
+    return "PostgreSQL cannot be reached" if refused or ending else None
 
 
 def leave(ended: SystemExit) -> NoReturn:
