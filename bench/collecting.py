@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from bench import herd, histories, processes, provider
 from bench.herd import Herd
-from bench.histories import Cycle, Size
+from bench.histories import Cycle, NotAtRest, Size
 from bench.provider import Debit
 from bench.world import TooLate, TooSlow, World, reached, until
 
@@ -136,14 +136,14 @@ async def _cycles(world: World, workflow_ids: Sequence[str], due: datetime) -> l
     found: list[Cycle | None] = []
 
     async def over() -> int:
-        found[:] = await histories.cycles(world.temporal, workflow_ids)
+        found[:] = await histories.cycles(world.temporal, workflow_ids, due)
         return sum(cycle is not None for cycle in found)
 
-    await reached(over, len(workflow_ids), "workflows at rest")
-    cycles = [cycle for cycle in found if cycle is not None]
-    if late := [cycle for cycle in cycles if cycle.rested_at >= due]:
-        raise TooLate(f"{len(late)} workflows were not at rest when their debit fell due")
-    return cycles
+    try:
+        await reached(over, len(workflow_ids), "workflows at rest")
+    except NotAtRest:
+        raise TooLate("workflows were not at rest when their debits fell due") from None
+    return [cycle for cycle in found if cycle is not None]
 
 
 _DELIVERIES = "from deliveries d join events e on e.id = d.event_id where e.agreement_id = any(:ids)"

@@ -98,14 +98,18 @@ def summary(found: Sequence[tuple[Cycle, Size | None]]) -> dict[str, Any]:
     }
 
 
-async def cycles(temporal: Client, workflow_ids: Sequence[str]) -> list[Cycle | None]:
-    """The first cycle of each."""
+class NotAtRest(Exception):
+    """A workflow had not come to rest yet when something fell due."""
+
+
+async def cycles(temporal: Client, workflow_ids: Sequence[str], due: datetime) -> list[Cycle | None]:
+    """The first cycle of each, None where it is not over. Raises NotAtRest where one first rested after `due`."""
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(id_: str) -> Cycle | None:
         async with places:
             events = temporal.get_workflow_handle(id_).fetch_history_events()
-            return Cycle.of([event async for event in events])
+            return Cycle.of(rested_before(due, [event async for event in events]))
 
     return await asyncio.gather(*(one(id_) for id_ in workflow_ids))
 
@@ -114,6 +118,15 @@ async def size(temporal: Client, workflow_id: str) -> Size:
     """How big its history is now."""
     info = (await temporal.get_workflow_handle(workflow_id).describe()).raw_description.workflow_execution_info
     return Size(info.history_length, info.history_size_bytes, info.state_transition_count)
+
+
+def rested_before(due: datetime, history: Sequence[HistoryEvent]) -> Sequence[HistoryEvent]:
+    """The history as it is. Raises NotAtRest when its first timer was started at `due` or later."""
+    timers = (event for event in history if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED)
+    first = next(timers, None)
+    if first is not None and _time(first) >= due:
+        raise NotAtRest
+    return history
 
 
 def _name(event: HistoryEvent) -> str:

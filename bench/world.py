@@ -22,6 +22,8 @@ Measured = TypeVar("Measured")
 _STUCK = 60.0
 _LOOK = 0.5
 _TRIES = 4
+_RESTS = 100.0
+"""Workflows a second that come to rest after their start, at least."""
 
 
 class TooLate(Exception):
@@ -58,7 +60,7 @@ class World:
         them rest. Raises TooLate.
         """
         count = sum(size for _, size, _ in wanted)
-        due = self._in(count / self.engine_rate)
+        due = self._in(count / self.engine_rate + count / _RESTS)
         herds = [Herd(name, size, due) for name, size, _ in wanted]
         for each, (_, _, owner) in zip(herds, wanted, strict=True):
             await herd.gather(self.database, self.like, each, owner)

@@ -15,7 +15,7 @@ from bench import collecting, footprint, processes
 from bench.collecting import BARE, ENGINE, WITH_WEBHOOKS, Round
 from bench.footprint import Reading
 from bench.herd import Herd
-from bench.histories import Cycle, Size, summary
+from bench.histories import Cycle, NotAtRest, Size, rested_before, summary
 from bench.provider import Debit, WrongCount, most_in_one_second, one_each
 from bench.statements import kind
 
@@ -107,6 +107,14 @@ def test_clean_cycles_are_told_apart_from_those_that_met_news() -> None:
     assert (found["clean_share"], len(found["usual"]), found["most_events"]) == (0.25, 4, 7)
     assert (found["bytes"], found["transitions"]) == (100, 5)
     assert summary([(met_news, None)])["clean_share"] == 0
+
+
+def test_who_was_not_at_rest_in_time_is_found() -> None:
+    words = history("begun", "timer", "fired", "activity", "tried", "timer")
+    assert rested_before(DUE + timedelta(seconds=2), words) == words
+    assert rested_before(DUE, history("begun")), "it does not rest yet"
+    with pytest.raises(NotAtRest):
+        rested_before(DUE + timedelta(seconds=1), words)
 
 
 def test_every_further_attempt_of_an_activity_is_billed() -> None:
