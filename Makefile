@@ -9,7 +9,7 @@ PACKAGES := agreements gateways store telemetry activities workflows api sandbox
 export UV_PROJECT_ENVIRONMENT := $(VENV)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: demo dev secrets test test-api test-browser test-deploy test-processes soak due-day laws lint bench
+.PHONY: demo dev secrets test test-api test-browser test-deploy test-processes soak laws lint bench
 
 # A collected year on the sandbox, then an audit.
 demo: $(VENV)/.synced
@@ -47,10 +47,6 @@ test-deploy: $(VENV)/.synced
 # `make soak SHORT=1` makes a few agreements live through everything once.
 soak: $(VENV)/.synced
 	$(BIN)/python -m tests.soak $(if $(SEED),--seed $(SEED)) $(if $(SHORT),--agreements 13 --cycles 3 --per-clock 7 --kills 1)
-
-# 300 debits due together, and every kind of process killed in turn while they are collected.
-due-day: $(VENV)/.synced
-	$(BIN)/pytest -n 0 -m due_day tests/soak
 
 # The laws of the schedule in every time zone, a line each; `make laws ZONES=Europe/` for some of them.
 laws: $(VENV)/.synced

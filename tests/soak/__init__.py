@@ -1,1 +1,1 @@
-"""The whole stack under kill -9: a due day in the suite, whole lives of agreements with `make soak`."""
+"""The whole stack under kill -9: a due day with `make test-processes`, whole lives of agreements with `make soak`."""
