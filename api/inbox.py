@@ -32,8 +32,9 @@ _FINAL = (AttemptStatus.SUCCEEDED, AttemptStatus.FAILED, AttemptStatus.CANCELED,
 _SAYS_NOTHING = (Verdict.PROCESSING, Verdict.UNKNOWN)
 _KNOWN = ("signalled", "settled")
 
-# A provider may report a debit before its own answer to it was written down; that answer usually follows at once.
-_ANSWER_LOOKS, _ANSWER_PAUSE = 10, 0.05
+# A provider may report a debit before its own answer to it was written down; that answer usually follows at once, and
+# on a busy day within a second. Told too early, the workflow would take up what it is about to know.
+_ANSWER_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)  # seconds
 
 
 async def journalled(inside: Services, account: GatewayAccount, source: str, message: JournalledMessage) -> str:
@@ -206,17 +207,19 @@ def _refund_known(refund: Refund, news: News) -> bool:
 
 
 async def _answer_written(inside: Services, account: GatewayAccount, news: News) -> None:
-    for _ in range(_ANSWER_LOOKS):
+    for pause in _ANSWER_PAUSES:
         async with inside.database.transaction() as session:
             if not await _awaits_answer(session, account, news):
                 return
-        await asyncio.sleep(_ANSWER_PAUSE)
+        await asyncio.sleep(pause)
 
 
 async def _awaits_answer(session: AsyncSession, account: GatewayAccount, news: News) -> bool:
     if news.kind is NewsKind.PAYMENT:
         attempt = await _attempt(session, account, news)
-        return attempt is not None and attempt.status is AttemptStatus.SENT
+        if attempt is None or attempt.authorization_id is not None:
+            return False  # a payment the customer makes on a page is no call of ours
+        return attempt.status is AttemptStatus.SENT
     refund = await _refund(session, account, news)
     if refund is None or refund.next_try_at is None or refund.sent_at is None:
         return False

@@ -14,7 +14,7 @@ from cli.database import operator
 
 if TYPE_CHECKING:
     from store.database import Database
-    from store.tables import Scope, StopSwitch
+    from store.tables.stops import Scope, StopSwitch
 
 Reason = Annotated[str, typer.Option(help="Why; merchants read it in the timelines of their agreements.")]
 By = Annotated[str | None, typer.Option("--by", help="Who stops; by default the user's name on this machine.")]
@@ -31,7 +31,7 @@ go = typer.Typer(help="Let debits go on that were stopped.", no_args_is_help=Tru
 @stop.command("gateway")
 def stop_gateway(name: Gateway, reason: Reason, by: By = None, live: Live = None) -> None:
     """Make no debit through a provider, whoever's it is."""
-    from store.tables import Scope
+    from store.tables.stops import Scope
 
     _stop(Scope.GATEWAY, _known(name), reason, by, live)
 
@@ -39,7 +39,7 @@ def stop_gateway(name: Gateway, reason: Reason, by: By = None, live: Live = None
 @stop.command("merchant")
 def stop_merchant(merchant: Merchant, reason: Reason, by: By = None, live: Live = None) -> None:
     """Make no debit for a merchant, through whichever provider."""
-    from store.tables import Scope
+    from store.tables.stops import Scope
 
     _stop(Scope.MERCHANT, merchant, reason, by, live)
 
@@ -52,7 +52,7 @@ def go_gateway(
     live: Live = None,
 ) -> None:
     """Let a provider's debits go on."""
-    from store.tables import Scope
+    from store.tables.stops import Scope
 
     _go(Scope.GATEWAY, _known(name), reason, by, live)
 
@@ -65,7 +65,7 @@ def go_merchant(
     live: Live = None,
 ) -> None:
     """Let a merchant's debits go on."""
-    from store.tables import Scope
+    from store.tables.stops import Scope
 
     _go(Scope.MERCHANT, merchant, reason, by, live)
 

@@ -20,7 +20,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from store import ids
 from store.database import Database
-from store.tables import Agreement, Merchant, Scope, StopSwitch
+from store.tables import Agreement, Merchant, StopSwitch
+from store.tables.stops import Scope
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _TRIES = 5

@@ -9,7 +9,7 @@ from store.tables.events import Event, IdempotencyKey, Notification
 from store.tables.merchants import ApiKey, GatewayAccount, Merchant, TestClock
 from store.tables.portal import PortalLink
 from store.tables.reconciliation import SettlementDifference, SettlementFile, SettlementRow
-from store.tables.stops import Scope, StopSwitch
+from store.tables.stops import StopSwitch
 from store.tables.trail import TrailEntry
 from store.tables.webhooks import Delivery, DeliveryAttempt, RetiredSecret, WebhookEndpoint
 
@@ -36,7 +36,6 @@ __all__ = [
     "PortalLink",
     "Refund",
     "RetiredSecret",
-    "Scope",
     "SettlementDifference",
     "SettlementFile",
     "SettlementRow",

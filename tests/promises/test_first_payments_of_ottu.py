@@ -17,6 +17,7 @@ async def test_a_customer_who_was_declined_goes_back_to_the_page_and_pays_with_a
     made = await shop.call("POST", "/v1/agreements", shop.body(clock), 201)
     agreement, page = made["id"], made["authorization"]
     await shop.decide(page["url"], decision="approve", card=DECLINED)
+    await shop.until_settled(agreement)
     await until(lambda: shows_page(shop, agreement))
     again = (await shop.read(agreement))["authorization"]
     assert (again["url"], again["expires_at"]) == (page["url"], page["expires_at"])

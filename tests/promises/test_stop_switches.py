@@ -19,7 +19,8 @@ from agreements.status import AttemptStatus
 from cli import in_words
 from cli.main import app as command_line
 from store import stops
-from store.tables import Agreement, Scope, StopSwitch, TrailEntry
+from store.tables import Agreement, StopSwitch, TrailEntry
+from store.tables.stops import Scope
 from tests.promises.support import (
     START,
     agreement_row,

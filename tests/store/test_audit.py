@@ -159,7 +159,7 @@ async def test_wishes_that_have_changed_since_accuse_nobody(lived: Lived) -> Non
     """Who added an event's type today wanted nothing of yesterday's."""
     lost = dict(_BREAKS)[Invariant.EVENTS_HAVE_DELIVERIES]
     patched = """;insert into audit_trail (id, at, merchant_id, livemode, actor, call, object_id)
-        select 'trl_by_hand', now() + interval '1 second', merchant_id, livemode, 'api',
+        select 'trl_' || id, now() + interval '1 second', merchant_id, livemode, 'api',
           'PATCH /v1/webhook-endpoints/{id}', id from webhook_endpoints"""
     async with broken(lived, lost + patched) as session:
         assert await violated(session, lived.agreement) == set()

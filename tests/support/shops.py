@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
+from sqlmodel import select
 
 from cli.demo.stories import ANA
+from store.tables import Notification
 
 if TYPE_CHECKING:
     from tests.support.house import House
@@ -96,10 +98,12 @@ class Shop:
         return agreement_body(clock, gateway=self.gateway, **changes)
 
     async def agree(self, clock: str | None, script: str = "success", **changes: Any) -> str:
-        """An agreement the customer has approved; active when this returns."""
+        """An agreement the customer has approved; when this returns it is active, and has settled all it was told."""
         made = await self.call("POST", "/v1/agreements", self.body(clock, **changes), expect=201)
         await self.decide(made["authorization"]["url"], decision="approve", script=script)
-        return await self.until_status(str(made["id"]), "active")
+        agreement = await self.until_status(str(made["id"]), "active")
+        await self.until_settled(agreement)
+        return agreement
 
     async def decide(self, url: str, **form: str) -> httpx.Response:
         """What the customer does on the provider's page (the bank's question included), and the browser's way back."""
@@ -120,6 +124,18 @@ class Shop:
                 await asyncio.sleep(pause)
                 pause = min(1.5 * pause, _SLOWEST_LOOK)
         return agreement
+
+    async def until_settled(self, agreement: str) -> None:
+        """The provider and the browser both tell of the consent; the later of them may settle after it is active."""
+        pause = _FIRST_LOOK
+        told = select(Notification.id).where(Notification.agreement_id == agreement, Notification.status == "signalled")
+        async with asyncio.timeout(10):
+            while True:
+                async with self.house.database.transaction() as session:
+                    if (await session.exec(told.limit(1))).first() is None:
+                        return
+                await asyncio.sleep(pause)
+                pause = min(1.5 * pause, _SLOWEST_LOOK)
 
     async def read(self, agreement: str) -> dict[str, Any]:
         return await self.call("GET", f"/v1/agreements/{agreement}")
