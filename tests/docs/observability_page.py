@@ -41,7 +41,7 @@ def tables() -> tuple[str, ...]:
 def with_tables(page: str) -> str:
     """The page with its tables as they should be."""
     for head, table in zip(_HEADS, tables(), strict=True):
-        page = re.sub(re.escape(head) + r"\n(\|.*\n)+", lambda _, new=table: new, page, count=1)
+        page = re.sub(re.escape(head) + r"\n(\|.*\n)+", table.replace("\\", r"\\"), page, count=1)
     return page
 
 

@@ -64,7 +64,7 @@ async def tell(house: House) -> None:
 
 
 async def snapshot(shop: Shop, agreement: str) -> Any:
-    handle = shop.house.temporal.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement))
+    handle = shop.house.temporal.get_workflow_handle(agreement_workflow_id(agreement))
     return await handle.query(AgreementWorkflow.snapshot)
 
 
