@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from activities.sweep import Chore
 from agreements import rulebook
@@ -55,8 +56,10 @@ async def _tell_some(database: Database, look: Look, switch: StopSwitch) -> bool
         try:
             async with change(database, agreement_id) as changed:
                 told = await _tell(changed, switch)
+        except (SQLAlchemyError, OSError):
+            raise  # PostgreSQL is away or busy: the next sweep tells this one, before those behind it
         except Exception as error:  # the others must not wait for one that cannot be changed
-            log.warning("not_told_of_a_stop", agreement=agreement_id, error=type(error).__name__)
+            log.error("not_told_of_a_stop", agreement=agreement_id, error=type(error).__name__)
             continue
         if not told:
             return False
