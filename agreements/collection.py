@@ -18,6 +18,8 @@ from agreements.recovery import NEVER_RECEIVED
 from agreements.retries import Action, Decision
 from agreements.status import AgreementStatus, AttemptStatus, ChargePurpose, ChargeStatus, Stop
 
+BROKEN_OFF = "canceled_by_customer"
+"""What a provider's word for a canceled payment means where a customer makes it (agreements/rulebook/data/declines)."""
 UNFINISHED = Decline(
     category=DeclineCategory.ISSUER_UNAVAILABLE,
     code="never_finished",
@@ -108,8 +110,18 @@ def record(
         _reversed(book, charge, attempt)
     else:
         attempt.status = AttemptStatus.FAILED if finding is Finding.FAIL else AttemptStatus.CANCELED
-        attempt.decline = (answer.decline or UNFINISHED).model_dump(mode="json")
+        attempt.decline = _why_it_ended(attempt, answer).model_dump(mode="json")
     return finding
+
+
+def _why_it_ended(attempt: AttemptRecord, answer: ChargeAnswer) -> Decline:
+    """Nobody stands before a debit who could break it off: it was canceled by us, and whoever did that died before it
+    was written down. Only of a payment on a page the customer is believed to have wanted it.
+    """
+    unattended = attempt.authorization_id is None
+    if answer.decline is None or (unattended and answer.decline.code == BROKEN_OFF):
+        return UNFINISHED
+    return answer.decline
 
 
 def follow(

@@ -45,6 +45,8 @@ class AttemptRecord(Protocol):
 
     number: int
     status: AttemptStatus
+    authorization_id: str | None
+    """The page on which the customer makes this payment; None for a debit without them."""
     payment_id: str | None
     decline: dict[str, Any] | None
     decision: dict[str, Any] | None

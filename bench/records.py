@@ -65,6 +65,7 @@ class Attempt:
     money: Money
     credential: Credential
     status: AttemptStatus = AttemptStatus.PREPARED
+    authorization_id: str | None = None
     payment_id: str | None = None
     decline: dict[str, Any] | None = None
     decision: dict[str, Any] | None = None

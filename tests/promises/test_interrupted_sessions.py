@@ -157,6 +157,28 @@ async def test_killed_between_the_debit_and_its_record_it_is_only_asked_about(ho
     await audited(shop, agreement)
 
 
+async def test_a_cancel_of_ours_that_nobody_wrote_down_is_not_the_customers(house: House) -> None:
+    """The debit never arrived and was canceled; then the worker died. What Ottu says of it must not cost the cycle."""
+    shop, agreement, step = await due(house)
+    async with by_hand(house) as hand:
+        hand.gateway.before = killed
+        with pytest.raises(Killed):
+            await hand.charge(step)
+        async with hand.bench.change(agreement, step.at) as change:
+            account = await hand.bench.account(change)
+        sent = await renewal(house, agreement)
+        call = Call(timeout=timedelta(seconds=5))
+        canceled = await hand.gateway.cancel(account, sent.gateway_request_id, call, sent.payment_id)
+        assert canceled.verdict is Verdict.SUCCEEDED
+        later = await unwatched(house, await clock(shop), (step.at + timedelta(minutes=10)).isoformat())
+        await hand.charge(step.model_copy(update={"at": later}))
+    second = (await shop.charges(agreement))[1]
+    assert (second["status"], second["attempts"][0]["status"]) == ("retrying", "canceled")
+    await shop.advance(await clock(shop), (later + timedelta(hours=1)).isoformat())
+    assert await debits(shop, agreement) == ["succeeded"]
+    await audited(shop, agreement)
+
+
 async def test_a_provider_that_opens_nothing_is_asked_later_and_nothing_is_debited(house: House) -> None:
     shop, agreement, step = await due(house)
     async with by_hand(house) as hand:
