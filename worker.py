@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,7 +15,7 @@ import httpx
 import structlog
 import uvloop
 from temporalio.client import Client
-from temporalio.worker import PollerBehaviorAutoscaling, Worker
+from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerTuner
 
 import logs
 from activities import chores, stopping
@@ -113,10 +113,59 @@ def workers(parts: Parts) -> list[Worker]:
     where workers before release 0.4 put it.
     """
     ledger.watch()
-    build = deployments.config(parts.settings.deployment, parts.settings.build_id)
     start_deliveries = partial(workflows.start_deliveries, parts.temporal)
     deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
-    clocks = TestClocks(
+    bench = Workbench(parts.settings, parts.database, parts.vault, measured(parts.gateways), start_deliveries)
+    checks = CredentialChecks(bench, measured(lists(parts.http)), partial(workflows.look, parts.temporal))
+    audits = Audits(parts.database, partial(workflows.is_running, parts.temporal))
+    keeping_house: list[Callable[..., Any]] = [
+        _clocks(parts).advance_clock,
+        _sweeps(parts).sweep,
+        _settlement_folder(parts).reconcile,
+        audits.audit,
+    ]
+    return [
+        _worker(
+            parts,
+            AGREEMENTS_QUEUE,
+            [*keeping_house, Orders(bench).obey, *_without_a_call(bench)],
+            activities_at_once(),
+            workflows=WORKFLOWS,
+            workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
+            max_cached_workflows=parts.settings.cached_workflows,
+            workflow_task_poller_behavior=_POLLERS,
+        ),
+        _worker(parts, DELIVERIES_QUEUE, [deliveries.deliver], activities_at_once()),
+        *(
+            _worker(
+                parts,
+                gateway_queue(name),
+                [*_calls(bench), checks.check_credentials, *_without_a_call(bench)],
+                activities_at_once(parts.settings.charge_concurrency),
+            )
+            for name in parts.gateways
+        ),
+    ]
+
+
+def _worker(
+    parts: Parts, queue: str, activities: Sequence[Callable[..., Any]], tuner: WorkerTuner, **of_workflows: Any
+) -> Worker:
+    return Worker(
+        parts.temporal,
+        task_queue=queue,
+        activities=activities,
+        activity_task_poller_behavior=_POLLERS,
+        tuner=tuner,
+        interceptors=[Heartbeats(), LogContext()],
+        graceful_shutdown_timeout=_FINISH_WITHIN,
+        deployment_config=deployments.config(parts.settings.deployment, parts.settings.build_id),
+        **of_workflows,
+    )
+
+
+def _clocks(parts: Parts) -> TestClocks:
+    return TestClocks(
         parts.database,
         parts.http,
         partial(workflows.tick, parts.temporal),
@@ -124,55 +173,6 @@ def workers(parts: Parts) -> list[Worker]:
         partial(workflows.tick_declaration, parts.temporal),
         partial(workflows.look, parts.temporal),
     )
-    bench = Workbench(parts.settings, parts.database, parts.vault, measured(parts.gateways), start_deliveries)
-    checks = CredentialChecks(bench, measured(lists(parts.http)), partial(workflows.look, parts.temporal))
-    audits = Audits(parts.database, partial(workflows.is_running, parts.temporal))
-    return [
-        Worker(
-            parts.temporal,
-            task_queue=AGREEMENTS_QUEUE,
-            workflows=WORKFLOWS,
-            workflow_runner=runner(sandboxed=parts.settings.workflow_sandbox),
-            max_cached_workflows=parts.settings.cached_workflows,
-            workflow_task_poller_behavior=_POLLERS,
-            activity_task_poller_behavior=_POLLERS,
-            activities=[
-                clocks.advance_clock,
-                _sweeps(parts).sweep,
-                audits.audit,
-                _settlement_folder(parts).reconcile,
-                Orders(bench).obey,
-                *_without_a_call(bench),
-            ],
-            tuner=activities_at_once(),
-            interceptors=[Heartbeats(), LogContext()],
-            graceful_shutdown_timeout=_FINISH_WITHIN,
-            deployment_config=build,
-        ),
-        Worker(
-            parts.temporal,
-            task_queue=DELIVERIES_QUEUE,
-            activities=[deliveries.deliver],
-            activity_task_poller_behavior=_POLLERS,
-            tuner=activities_at_once(),
-            interceptors=[Heartbeats(), LogContext()],
-            graceful_shutdown_timeout=_FINISH_WITHIN,
-            deployment_config=build,
-        ),
-        *(
-            Worker(
-                parts.temporal,
-                task_queue=gateway_queue(name),
-                activities=[*_calls(bench), checks.check_credentials, *_without_a_call(bench)],
-                activity_task_poller_behavior=_POLLERS,
-                tuner=activities_at_once(parts.settings.charge_concurrency),
-                interceptors=[Heartbeats(), LogContext()],
-                graceful_shutdown_timeout=_FINISH_WITHIN,
-                deployment_config=build,
-            )
-            for name in parts.gateways
-        ),
-    ]
 
 
 def _sweeps(parts: Parts) -> Sweeps:
