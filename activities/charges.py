@@ -22,7 +22,7 @@ from agreements.attempts import Verdict, order_id, request_id
 from agreements.gate import Clearance, Means
 from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
-from agreements.status import AttemptStatus, ChargeStatus, Stop
+from agreements.status import AttemptStatus, ChargeStatus
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway, OpenAnswer
 from store import budgets, card_changes, cycles, first_payments, ids, lifecycle, notices, recovery, stops
 from store.card_changes import Links
@@ -93,8 +93,7 @@ class Charges:
         """The customer had to act for this charge and did not in time."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             charge = await change.session.get_one(Charge, step.subject)
-            stopped = change.held or change.agreement.stop is not Stop.NONE
-            waits = charge.status is ChargeStatus.ACTION_REQUIRED and not stopped
+            waits = charge.status is ChargeStatus.ACTION_REQUIRED and not change.stopped
             over = charge.act_by is not None and charge.act_by <= change.now
             if waits and over and not await _being_paid(change, charge):
                 aftermath = collection.lapse(change, charge, change.policy.at_end, rulebook.current().version)
@@ -218,8 +217,7 @@ async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | N
     charge = await change.session.get_one(Charge, step.subject)
     if await _in_flight(change, charge):
         return None
-    stopped = change.held or change.agreement.stop is not Stop.NONE
-    if stopped or charge.next_attempt_at is None or charge.next_attempt_at > change.now:
+    if change.stopped or charge.next_attempt_at is None or charge.next_attempt_at > change.now:
         return None
     if charge.cycle is not None and charge.cycle == await cycles.last_written(change):
         await cycles.write_next(change, charge.cycle + 1)

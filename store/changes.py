@@ -21,7 +21,7 @@ from agreements.policies import RetryPolicy, resolve
 from agreements.retries import Decision
 from agreements.schedule import Plan
 from agreements.standing import Standing
-from agreements.status import AgreementStatus, ChargeStatus, derive
+from agreements.status import AgreementStatus, ChargeStatus, Stop, derive
 from agreements.terms import Terms
 from store import clocks, events, plans, standing_facts, standings, stops
 from store.database import Database
@@ -50,6 +50,11 @@ class Change:
         self.delivery_ids: list[str] = []
         self._events: list[tuple[str, Charge | None, dict[str, Any]]] = []
         self._standing: Standing | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no debit may be made: by the agreement's own switch, or by one of its scope."""
+        return bool(self.held) or self.agreement.stop is not Stop.NONE
 
     @cached_property
     def terms(self) -> Terms:

@@ -244,14 +244,13 @@ async def advance_clock(client: Client, clock_id: str) -> None:
 
 async def start_sweeper(client: Client, interval: timedelta) -> None:
     """Starts the one workflow that looks for work left behind by a crash."""
-    await client.start_workflow(
+    await _start_the_one(
+        client,
         SweeperWorkflow.run,
         interval,
-        id="sweeper",
-        task_queue=AGREEMENTS_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary="takes up what a crash left behind, and tells agreements of stop switches",
-        static_details=f"Sweeps every {interval.total_seconds():.0f} s, and at once when it gets the signal `hurry`.",
+        "sweeper",
+        "takes up what a crash left behind, and tells agreements of stop switches",
+        f"Sweeps every {interval.total_seconds():.0f} s, and at once when it gets the signal `hurry`.",
     )
 
 
@@ -263,14 +262,13 @@ async def sweep_now(client: Client) -> None:
 
 async def start_reconciliation(client: Client, interval: timedelta) -> None:
     """Starts the one workflow that looks for settlement files which have arrived."""
-    await client.start_workflow(
+    await _start_the_one(
+        client,
         ReconciliationWorkflow.run,
         interval,
-        id="reconciliation",
-        task_queue=AGREEMENTS_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary="reconciles providers' settlement files with the ledger",
-        static_details=f"Looks for new ones every {interval}; `autodebit reconcile list` tells what differs.",
+        "reconciliation",
+        "reconciles providers' settlement files with the ledger",
+        f"Looks for new ones every {interval}; `autodebit reconcile list` tells what differs.",
     )
 
 
@@ -284,37 +282,47 @@ async def knows_sweeper(client: Client) -> bool:
 
 async def start_credential_checks(client: Client, interval: timedelta, gateways: Sequence[str]) -> None:
     """Starts the one workflow that asks providers for the credentials in use."""
-    await client.start_workflow(
+    await _start_the_one(
+        client,
         CredentialChecksWorkflow.run,
         CredentialChecksStart(interval=interval, gateways=list(gateways)),
-        id="credential-checks",
-        task_queue=AGREEMENTS_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary=f"asks {' and '.join(gateways)} which credentials are still on file",
+        "credential-checks",
+        f"asks {' and '.join(gateways)} which credentials are still on file",
     )
 
 
 async def start_audits(client: Client, interval: timedelta) -> None:
     """Starts the one workflow that has the ledger audited."""
-    await client.start_workflow(
+    await _start_the_one(
+        client,
         AuditsWorkflow.run,
         interval,
-        id="audits",
+        "audits",
+        "audits the ledger against its invariants",
+    )
+
+
+async def _start_the_one(
+    client: Client, run: Any, argument: object, name: str, summary: str, details: str | None = None
+) -> None:
+    """Starts a workflow of which there is one, under its own name; harmless while it runs."""
+    await client.start_workflow(
+        run,
+        argument,
+        id=name,
         task_queue=AGREEMENTS_QUEUE,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary="audits the ledger against its invariants",
+        static_summary=summary,
+        static_details=details,
     )
 
 
 async def is_running(client: Client, agreement_id: str) -> bool:
     """Whether an agreement's workflow has begun and not ended."""
-    try:
+    with _gone():
         found = await client.get_workflow_handle(agreement_workflow_id(agreement_id)).describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        return False
-    return found.status is WorkflowExecutionStatus.RUNNING
+        return found.status is WorkflowExecutionStatus.RUNNING
+    return False
 
 
 async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
