@@ -12,6 +12,7 @@ from activities.contract import AUDIT
 from agreements.invariants import Invariant
 from store import audit, audit_log
 from store.audit import Violation
+from store.audit_log import Walk
 from store.database import Database
 from telemetry import metrics
 
@@ -21,8 +22,8 @@ _AT_ONCE = 500
 """Agreements per transaction: some tenths of a second."""
 _WALKED = 5_000
 """Of the walk through all agreements, per audit: with one a minute ten million take a day and a half."""
-_ASKED_FOR = 50
-"""Workflows looked for per audit: each is a call to Temporal."""
+_ASKED_FOR = 100
+"""Workflows looked for per audit, in a slower walk of their own: each is a call to Temporal."""
 _STARTED_BEFORE = timedelta(minutes=5)
 
 Running = Callable[[str], Awaitable[bool]]
@@ -32,24 +33,30 @@ Running = Callable[[str], Awaitable[bool]]
 class Audits:
     """One audit after the other; doing one twice finds nothing new."""
 
-    def __init__(self, database: Database, running: Running, walked: int = _WALKED) -> None:
-        self._database, self._running, self._walked = database, running, walked
+    def __init__(self, database: Database, running: Running) -> None:
+        self._database, self._running = database, running
 
     @activity.defn(name=AUDIT)
     async def audit(self) -> int:
-        """Looks at what changed since the last one, at a slice of all, and at what is open. The number found."""
+        """Looks at what changed since the last one, at a slice of all, at what is open, and at what it found before.
+
+        Answers the number found.
+        """
         now = datetime.now(UTC)
         async with self._database.transaction() as session:
             window = await audit_log.window(session, now)
             changed = await audit_log.changed(session, window)
-            part = await audit_log.next_slice(session, self._walked)
-        found = await of_agreements(self._database, sorted({*changed, *part}))
+            part = await audit_log.next_slice(session, Walk.ROWS, _WALKED)
+            sleeping = await audit_log.next_slice(session, Walk.WORKFLOWS, _ASKED_FOR)
+            suspected = [finding.agreement_id for finding in await audit_log.unresolved(session)]
+        looked_at = sorted({*changed, *part, *suspected})
+        found = await of_agreements(self._database, looked_at)
         found += await of_all(self._database)
         overdue = [each.subject for each in found if each.invariant is Invariant.STEPS_ARE_TAKEN]
-        found += await self._without_workflow([*overdue[:_ASKED_FOR], *part[:_ASKED_FOR]], now)
+        found += await self._without_workflow(sorted({*overdue[:_ASKED_FOR], *sleeping, *suspected}), now)
         async with self._database.transaction() as session:
             await audit_log.walked(session, window)
-        metrics.AUDITED.inc(len({*changed, *part}))
+        metrics.AUDITED.inc(len(looked_at))
         return len(found)
 
     async def _without_workflow(self, candidates: Sequence[str], now: datetime) -> list[Violation]:
@@ -60,7 +67,7 @@ class Audits:
             for agreement_id in living
             if not await self._running(agreement_id)
         ]
-        await _keep(self._database, found, (Invariant.WORKFLOW_RUNS,), living)
+        await _keep(self._database, found, (Invariant.WORKFLOW_RUNS,), candidates)
         return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -22,7 +23,7 @@ _SETTLED = timedelta(minutes=1)
 """Our transactions take milliseconds: what has an older id is committed, or never will be."""
 _AT_MOST = timedelta(days=1)
 """After a longer pause the walk through all agreements gets to what changed before."""
-_CHANGES, _ALL = "changes", "all"
+_CHANGES = "changes"
 
 OPEN = Question(
     "invariant_violations_open",
@@ -30,6 +31,13 @@ OPEN = Question(
     ("invariant",),
     "select invariant, found_at as since from audit_findings where resolved_at is null",
 )
+
+
+class Walk(StrEnum):
+    """A walk through all agreements, which remembers how far it has come."""
+
+    ROWS = "all"
+    WORKFLOWS = "workflows"
 
 
 @dataclass(frozen=True)
@@ -64,11 +72,11 @@ async def walked(session: AsyncSession, within: Window) -> None:
     await _mark(session, _CHANGES, within.until.astimezone(UTC).isoformat())
 
 
-async def next_slice(session: AsyncSession, size: int) -> list[str]:
-    """The next agreements of a walk through all of them, which begins again when it is through."""
-    mark = await session.get(AuditMark, _ALL)
+async def next_slice(session: AsyncSession, walk: Walk, size: int) -> list[str]:
+    """The next agreements of a walk, which begins again when it is through."""
+    mark = await session.get(AuditMark, walk)
     found = await after(session, mark.reached if mark else "", size)
-    await _mark(session, _ALL, found[-1] if len(found) == size else "")
+    await _mark(session, walk, found[-1] if len(found) == size else "")
     return found
 
 
