@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import uvicorn
 import uvloop
 from temporalio.client import Client
@@ -15,6 +10,7 @@ from temporalio.service import RetryConfig
 import logs
 from agreements import rulebook
 from api.app import create_app
+from api.server import Server
 from settings import Settings
 from store.database import Database
 from store.vault import Vault
@@ -52,16 +48,6 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     )
     try:
         with tracing.exporting(settings, "api"), Exposition(database).listening(settings.metrics_address):
-            await _Server(config).serve()
+            await Server(config).serve()
     finally:
         await database.close()
-
-
-class _Server(uvicorn.Server):
-    """Being told to stop is no failure: uvicorn's own would end the process by the signal it was sent."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
-        yield

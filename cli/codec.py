@@ -27,10 +27,13 @@ def serve(
     import os
 
     import uvicorn
+    import uvloop
 
     import logs
+    from api.server import Server
     from cli.codec_server import CodecServerSettings, create_app
 
     app = create_app(CodecServerSettings())
     logs.set_up(os.environ.get("AUTODEBIT_ENVIRONMENT", "production"))
-    uvicorn.run(app, host=host, port=port, access_log=False, log_config=None, server_header=False)
+    config = uvicorn.Config(app, host, port, access_log=False, log_config=None, server_header=False)
+    uvloop.run(Server(config).serve())

@@ -1,12 +1,18 @@
-"""How commands end: at once if they have talked to Temporal, and in one line where a server is away."""
+"""How commands end: at once if they have talked to Temporal, in one line where a server is away, well when told to."""
 
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
+from cryptography.fernet import Fernet
+
+from tests.sandbox.support import free_port
 
 COMMAND = """
 import atexit, sys
@@ -54,3 +60,27 @@ def test_a_server_that_is_away_is_told_in_one_line(command: list[str], said: str
     ended = subprocess.run(program, env=os.environ | NOWHERE, stderr=subprocess.PIPE, text=True)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (3, 1), ended.stderr
     assert ended.stderr.startswith(f"autodebit: {said}")
+
+
+def test_to_be_told_to_stop_is_no_failure_of_the_codec_server() -> None:
+    port = free_port()
+    given = {
+        "AUTODEBIT_PAYLOAD_KEYS": Fernet.generate_key().decode(),
+        "AUTODEBIT_CODEC_SERVER_KEY": "an operator key of some length, at least 32",
+        "AUTODEBIT_CODEC_SERVER_ORIGIN": "https://temporal.example",
+    }
+    program = [sys.executable, "-m", "cli.main", "codec", "serve", "--port", str(port)]
+    with subprocess.Popen(program, env=os.environ | given, stderr=subprocess.DEVNULL) as server:
+        _until_it_listens(port)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+
+
+def _until_it_listens(port: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as asked:
+            if asked.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens on {port}")
