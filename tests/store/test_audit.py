@@ -165,6 +165,21 @@ async def test_wishes_that_have_changed_since_accuse_nobody(lived: Lived) -> Non
         assert await violated(session, lived.agreement) == set()
 
 
+async def test_a_cap_that_was_lowered_accuses_no_debit_the_customer_had_consented_to(house: House) -> None:
+    shop = await house.shop()
+    clock = await shop.clock(START)
+    terms = {"amount_variability": "variable", "max_amount_per_cycle": 50_000}
+    agreement = await shop.agree(clock, terms=terms)
+    await shop.advance(clock, "2027-02-01T00:00:00Z")
+    lower = {"amount": {"currency": "PHP", "value": 30_000}, "max_amount_per_cycle": 30_000}
+    await shop.call("PATCH", f"/v1/agreements/{agreement}", {"terms": lower}, expect=200)
+    lived = Lived(shop, agreement, [charge["id"] for charge in await shop.charges(agreement)] + [""])
+    async with broken(lived, "select 1") as session:
+        assert await violated(session, agreement) == set()
+    async with broken(lived, "update attempts set amount = 50001 where charge_id = :first") as session:
+        assert Invariant.WITHIN_CAP in await violated(session, agreement)
+
+
 async def audited(lived: Lived, running: Callable[[str], Awaitable[bool]], *, walks_are_past_it: bool = False) -> None:
     """An audit whose walks come to the agreement, however many others this house has, or have just been there."""
     async with lived.shop.house.database.transaction() as session:
