@@ -159,6 +159,11 @@ class Settings(BaseSettings):
         ge=timedelta(days=7),
         description="The same for messages that were refused, or matched nothing.",
     )
+    event_retention: Duration = Field(
+        default=timedelta(days=400),
+        ge=timedelta(days=7),
+        description="How long events stay in the feed, with what became of their deliveries (docs/webhooks.md).",
+    )
     sweep_interval: Duration = Field(
         default=timedelta(seconds=30), description="How often work left behind by a crash is looked for."
     )

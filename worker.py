@@ -189,6 +189,7 @@ def _sweeps(parts: Parts) -> Sweeps:
             chores.taking_up(parts.database, _take_up(parts)),
             chores.catching_up(parts.database, start_runs),
             chores.purging(parts.database, kept),
+            chores.walking(parts.database, parts.settings.event_retention),
             stopping.telling(parts.database, partial(workflows.look, parts.temporal)),
         ],
     )

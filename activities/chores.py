@@ -9,7 +9,7 @@ import structlog
 from sqlmodel import col, select
 
 from activities.sweep import Chore, StartRuns, worth_telling
-from store import deliveries, retention
+from store import deliveries, old_rows, retention
 from store.database import Database
 from store.retention import Kept
 from store.tables import Notification, WebhookEndpoint
@@ -67,5 +67,16 @@ def purging(database: Database, kept: Kept) -> Chore:
     async def chore(now: datetime) -> None:
         async with database.transaction() as session:
             await retention.purge(session, kept, now)
+            await retention.purge_links(session, now)
+
+    return chore
+
+
+def walking(database: Database, events: timedelta) -> Chore:
+    """Walks through all agreements for what is no longer kept of them; `events` is for how long their events are."""
+
+    async def chore(now: datetime) -> None:
+        async with database.transaction() as session:
+            await old_rows.walk_on(session, events, now)
 
     return chore

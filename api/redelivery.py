@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from temporalio.exceptions import TemporalError
 
 from agreements.deliveries import DeliveryStatus
-from api.problems import invalid
+from api.problems import invalid, not_found
 from api.services import Services
 from store import deliveries, delivery_log, trail
 from store.delivery_log import Logged
@@ -36,6 +36,9 @@ async def catch_up(inside: Services, endpoint: WebhookEndpoint) -> None:
 async def redeliver(inside: Services, caller: Principal, event: Event, endpoint_id: str | None) -> list[Logged]:
     """Sends an event once more: to one endpoint, whatever types it wants, or to all that want its type."""
     async with inside.database.transaction() as session:
+        # It stays from here on: an old one may be purged at this moment.
+        if await session.get(Event, event.id, with_for_update={"read": True, "key_share": True}) is None:
+            raise not_found("event")
         query = select(WebhookEndpoint).where(
             WebhookEndpoint.merchant_id == caller.merchant_id,
             WebhookEndpoint.livemode == caller.livemode,

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.invariants import Invariant
+from store import old_rows
 
 OVERDUE = timedelta(hours=1)
 """A step so late is no longer a queue being worked off."""
@@ -75,14 +76,17 @@ _OF_AGREEMENTS: Mapping[Invariant, str] = {
         join attempts on attempts.id = attempt_id
         where charges.agreement_id = any(:ids) and back > attempts.amount
     """,
+    # Old events go, but the newest of them stays: where the first is missing, the lowest one left is old itself.
     Invariant.EVENTS_WITHOUT_GAPS: """
         select agreements.id, agreements.id,
           format('%s events, the highest number is %s, the counter %s', made, highest, sequence)
         from agreements cross join lateral (
           select count(*) as made, coalesce(max(events.sequence), 0) as highest,
-            coalesce(min(events.sequence), 1) as lowest
+            coalesce(min(events.sequence), 1) as lowest, min(events.created_at) as oldest
           from events where events.agreement_id = agreements.id) as written
-        where agreements.id = any(:ids) and (made <> sequence or highest <> sequence or lowest <> 1)
+        where agreements.id = any(:ids) and (made <> sequence - lowest + 1 or highest <> sequence
+          or lowest > 1 and not coalesce(
+            oldest < (select reached::timestamptz from audit_marks where name = :purged), false))
     """,
     # An endpoint's wishes may have changed since: then the trail says so, and nobody can tell what it wanted before.
     Invariant.EVENTS_HAVE_DELIVERIES: """
@@ -109,16 +113,12 @@ _OF_AGREEMENTS: Mapping[Invariant, str] = {
           case when ended is not null then ended_at end, case when stop <> 'none' then stopped_at end)
           + case when test_clock_id is null then cast(:skew as interval) else interval '0' end
     """,
-    # A cap may be lowered later: what customers consented to, their consents tell, and of older agreements the terms.
     Invariant.WITHIN_CAP: """
-        select attempts.id, attempts.agreement_id, format('%s debited, the cap is %s', attempts.amount, cap)
+        select attempts.id, attempts.agreement_id,
+          format('%s debited, the cap is %s', attempts.amount, terms->>'max_amount_per_cycle')
         from agreements join charges on charges.agreement_id = agreements.id and charges.cycle is not null
         join attempts on attempts.charge_id = charges.id and attempts.status = 'succeeded'
-        cross join lateral (
-          select greatest(
-            (terms->>'max_amount_per_cycle')::bigint, max((shown->'terms'->>'max_amount_per_cycle')::bigint)) as cap
-          from consents where consents.agreement_id = agreements.id and given_at is not null) as consented
-        where agreements.id = any(:ids) and attempts.amount > cap
+        where agreements.id = any(:ids) and attempts.amount > (terms->>'max_amount_per_cycle')::bigint
     """,
     Invariant.MINIMUM_GAP: """
         select id, agreement_id, format('due %s days after the cycle before it, fewer than %s', apart, gap)
@@ -157,7 +157,7 @@ OF_AGREEMENTS = tuple(_OF_AGREEMENTS)
 
 async def of_agreements(session: AsyncSession, agreement_ids: Sequence[str]) -> list[Violation]:
     """What is wrong with these agreements."""
-    return await _asked(session, _OF_AGREEMENTS, {"ids": list(agreement_ids), "skew": _SKEW})
+    return await _asked(session, _OF_AGREEMENTS, {"ids": list(agreement_ids), "skew": _SKEW, "purged": old_rows.PURGED})
 
 
 async def of_all(session: AsyncSession) -> list[Violation]:

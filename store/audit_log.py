@@ -38,6 +38,8 @@ class Walk(StrEnum):
 
     ROWS = "all"
     WORKFLOWS = "workflows"
+    OLD_ROWS = "old rows"
+    """Not the audit's: what is no longer kept of each agreement (`store.old_rows`)."""
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ async def logged(session: AsyncSession, rows: Sequence[Delivery]) -> list[Logged
     attempts: dict[str, list[DeliveryAttempt]] = defaultdict(list)
     for attempt in await session.exec(query.order_by(col(DeliveryAttempt.number))):
         attempts[attempt.delivery_id].append(attempt)
-    return [Logged(row, events[row.event_id], attempts[row.id]) for row in rows]
+    # An event may have been purged since its delivery was read.
+    return [Logged(row, events[row.event_id], attempts[row.id]) for row in rows if row.event_id in events]
 
 
 async def waiting(session: AsyncSession, endpoint_ids: Sequence[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
@@ -28,6 +28,14 @@ def new(prefix: str) -> str:
 def first_at(prefix: str, instant: datetime) -> str:
     """The id before which all were made that were made earlier; of nothing."""
     return _written(prefix, int(instant.timestamp() * 1000) << 80)
+
+
+def made_at(id_: str) -> datetime:
+    """When an id of ours was made, to the millisecond. Raises ValueError for what is none."""
+    number = 0
+    for letter in id_[-26:]:
+        number = number << 5 | _CROCKFORD.index(letter)
+    return datetime.fromtimestamp((number >> 80) / 1000, UTC)
 
 
 def _written(prefix: str, number: int) -> str:

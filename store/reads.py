@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Text, func, tuple_
@@ -16,7 +17,7 @@ from agreements import schedule
 from agreements.schedule import PlannedCycle
 from agreements.status import AgreementStatus, ChargeStatus
 from agreements.terms import Terms
-from store import clocks, plans
+from store import clocks, ids, old_rows, plans
 from store.merchants import Principal
 from store.pages import BadCursor, Page, cut, of, opened, place
 from store.tables import Agreement, CardChange, Charge, Credential, Event, Refund, TestClock, WebhookEndpoint
@@ -25,6 +26,11 @@ _Owned = TypeVar("_Owned", Agreement, Charge, Event, WebhookEndpoint)
 
 _FEED = (col(Event.transaction), col(Event.sequence), col(Event.id))
 """The order of the feed; a cursor is a place in it."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_ABOUT = timedelta(hours=1)
+"""More than clocks of machines differ, or a transaction takes: what was written later may have an earlier id."""
+_AT_THE_END = (2**63 - 1, 0, "")
 
 _ID = re.compile(r"[a-z]{3}_[0-9a-z]{26}", re.ASCII)
 
@@ -207,8 +213,19 @@ def _event_key(event: Event) -> tuple[int, int, str]:
 
 async def _event_place(session: AsyncSession, principal: Principal, after: str) -> tuple[int, int, str]:
     # Cursors given out by 0.2.0, which readers may have kept, end with the id.
-    id_ = after if _ID.fullmatch(after) else opened(after, int, int, str)[-1]
+    id_ = after if _ID.fullmatch(after) else str(opened(after, int, int, str)[-1])
     known = (await session.exec(_owned(Event, principal).where(col(Event.id) == id_))).first()
-    if known is None:
+    if known is not None:
+        return _event_key(known)
+    purged_until = await old_rows.purged_until(session)
+    if purged_until is None or not ids.first_at("evt", _EPOCH) <= id_ < ids.first_at("evt", purged_until):
         raise BadCursor(after)
-    return _event_key(known)
+    return await _place_of_purged(session, principal, id_)
+
+
+async def _place_of_purged(session: AsyncSession, principal: Principal, id_: str) -> tuple[int, int, str]:
+    """Where the feed goes on for a reader whose last event is gone: before everything made since, or about then."""
+    since = ids.first_at("evt", max(ids.made_at(id_) - _ABOUT, _EPOCH))
+    query = _owned(Event, principal).where(col(Event.id) >= since).order_by(*_FEED).limit(1)
+    first = (await session.exec(query)).first()
+    return (first.transaction or 0, first.sequence, "") if first else _AT_THE_END

@@ -1,4 +1,6 @@
-"""What is kept for a while only: the log of webhook attempts, the journal of providers' messages, retired secrets."""
+"""What is kept for a while only: the log of webhook attempts, the journal of providers' messages, retired secrets,
+links to customers' pages. What goes agreement by agreement is in `store.old_rows`.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete
+from sqlalchemy import delete, func
 from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from store.tables import DeliveryAttempt, Notification, RetiredSecret
+from store import ids
+from store.tables import Agreement, DeliveryAttempt, Notification, PortalLink, RetiredSecret, TestClock
 
 _AT_ONCE = 1000
 """Rows of a kind per purge: one runs with every sweep, and none may hold up the next."""
+
+LINKS = timedelta(days=30)
+"""How long a link to a customer's page is kept once its time has run out: the page says that much meanwhile."""
 
 _DONE_WITH = ("settled", "ignored", "duplicate")
 _IN_DOUBT = ("refused", "unmatched")
@@ -38,6 +44,24 @@ async def purge(session: AsyncSession, kept: Kept, now: datetime) -> None:
     for statuses, time in ((_DONE_WITH, kept.notifications), (_IN_DOUBT, kept.doubtful_notifications)):
         for status in statuses:
             await _delete(session, Notification, col(Notification.created_at), now - time, status=status)
+
+
+async def purge_links(session: AsyncSession, now: datetime) -> None:
+    """Deletes links to customers' pages that ran out long ago, by the clock of their agreement."""
+    # No link runs out before it is made: by their ids only old ones are looked at, which are few once these have gone.
+    before = now - LINKS
+    old = (
+        select(PortalLink.id)
+        .join(Agreement, col(Agreement.id) == PortalLink.agreement_id)
+        .outerjoin(TestClock, col(TestClock.id) == Agreement.test_clock_id)
+        .where(
+            col(PortalLink.id) < ids.first_at("ptl", before),
+            PortalLink.expires_at < func.coalesce(TestClock.now, now) - LINKS,
+        )
+        .order_by(PortalLink.id)
+        .limit(_AT_ONCE)
+    )
+    await session.exec(delete(PortalLink).where(col(PortalLink.id).in_(old)))
 
 
 async def _delete(
