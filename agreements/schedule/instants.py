@@ -104,14 +104,19 @@ def _forbids(window: ForbiddenWindow, instant: datetime) -> bool:
 
 
 def _end_of(window: ForbiddenWindow, instant: datetime) -> datetime:
-    """The end of the window the instant lies in."""
+    """The end of the window the instant lies in: its last hour, or a change of clocks that leads out of it."""
     zone = ZoneInfo(window.timezone)
     reading = instant.astimezone(zone)
     tomorrow = window.start > window.end and reading.time() >= window.start
     end = datetime.combine(reading.date() + _DAY * tomorrow, window.end)
     first, _ = _instant(end, window.timezone)
     # In a repeated hour the first end may be over: then it is the second.
-    return first if first > instant else end.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    last = first if first > instant else end.replace(tzinfo=zone, fold=1).astimezone(UTC)
+    if last.astimezone(zone).utcoffset() != reading.utcoffset():
+        change = _clock_change(instant.replace(microsecond=0), last, zone)
+        if not _forbids(window, change):
+            return change
+    return last
 
 
 def _instant(wanted: datetime, timezone: str) -> tuple[datetime, DateRule | None]:

@@ -88,6 +88,16 @@ class TestForbiddenWindows:
             inside = datetime(2027, 11, 7, hour, 20, tzinfo=UTC)
             assert allowed(plan, inside) == (datetime(2027, 11, 7, hour, 50, tzinfo=UTC), ("w",))
 
+    def test_a_change_of_clocks_may_lead_out_of_a_window(self) -> None:
+        """New York on 7 November 2027 at 06:00 UTC: 02:00 becomes 01:00, ten minutes before the window begins anew."""
+        plan = Plan(
+            monthly(), windows=(ForbiddenWindow(id="w", timezone="America/New_York", start=time(1, 10), end=time(2)),)
+        )
+        inside = datetime(2027, 11, 7, 5, 20, 30, 500_000, tzinfo=UTC)
+        assert allowed(plan, inside) == (datetime(2027, 11, 7, 6, 0, tzinfo=UTC), ("w",))
+        again = datetime(2027, 11, 7, 6, 10, tzinfo=UTC)
+        assert allowed(plan, again) == (datetime(2027, 11, 7, 7, 0, tzinfo=UTC), ("w",))
+
     def test_a_cycle_pushed_past_the_expiry_date_is_not_owed(self) -> None:
         terms = kolkata(debit_time="22:30", expiry_date="2027-02-28")
         assert last_cycle(Plan(terms, windows=UPI)) == 2
