@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,6 +18,9 @@ from tests.support.house import house as a_house
 
 # Hundreds of cached workflows stay alive in a session: looking through all of them often costs more than it frees.
 gc.set_threshold(100_000, 50, 100)
+
+# A shell's background jobs ignore Ctrl-C, and so would the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # As in production, what Temporal stores is sealed; the processes that tests start inherit it.
 os.environ.setdefault("AUTODEBIT_PAYLOAD_KEYS", Fernet.generate_key().decode())
