@@ -113,12 +113,16 @@ _OF_AGREEMENTS: Mapping[Invariant, str] = {
           case when ended is not null then ended_at end, case when stop <> 'none' then stopped_at end)
           + case when test_clock_id is null then cast(:skew as interval) else interval '0' end
     """,
+    # A cap may be lowered later: what customers consented to, their consents tell, and of older agreements the terms.
     Invariant.WITHIN_CAP: """
-        select attempts.id, attempts.agreement_id,
-          format('%s debited, the cap is %s', attempts.amount, terms->>'max_amount_per_cycle')
+        select attempts.id, attempts.agreement_id, format('%s debited, the cap is %s', attempts.amount, cap)
         from agreements join charges on charges.agreement_id = agreements.id and charges.cycle is not null
         join attempts on attempts.charge_id = charges.id and attempts.status = 'succeeded'
-        where agreements.id = any(:ids) and attempts.amount > (terms->>'max_amount_per_cycle')::bigint
+        cross join lateral (
+          select greatest(
+            (terms->>'max_amount_per_cycle')::bigint, max((shown->'terms'->>'max_amount_per_cycle')::bigint)) as cap
+          from consents where consents.agreement_id = agreements.id and given_at is not null) as consented
+        where agreements.id = any(:ids) and attempts.amount > cap
     """,
     Invariant.MINIMUM_GAP: """
         select id, agreement_id, format('due %s days after the cycle before it, fewer than %s', apart, gap)
