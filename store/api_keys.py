@@ -71,12 +71,12 @@ async def recognise(session: AsyncSession, key: str, now: datetime) -> ApiKey:
 async def rotate(
     session: AsyncSession, merchant_id: str, *, livemode: bool, until: datetime
 ) -> tuple[Issued, list[str]]:
-    """A key in the place of the mode's others, and the ids of those, which work until `until`. The caller holds the
-    merchant's lock.
+    """A key in the place of the mode's others, and the ids of those that would work longer than `until`: they end then.
+    What an earlier overlap left working ends too: whoever rotates after a leak cannot tell which key has leaked. The
+    caller holds the merchant's lock.
     """
-    query = select(ApiKey).where(
-        ApiKey.merchant_id == merchant_id, ApiKey.livemode == livemode, col(ApiKey.works_until).is_(None)
-    )
+    longer = or_(col(ApiKey.works_until).is_(None), col(ApiKey.works_until) > until)
+    query = select(ApiKey).where(ApiKey.merchant_id == merchant_id, ApiKey.livemode == livemode, longer)
     old = (await session.exec(query.order_by(ApiKey.id))).all()
     for row in old:
         row.works_until = until

@@ -30,18 +30,22 @@ async def test_a_key_is_rotated_at_once_or_with_an_overlap(
     made = await _printed(environment, "merchants", "create", "Example Store")
     merchant = made["merchant"]
     second = await _printed(environment, "merchants", "rotate-key", merchant, "--overlap-hours", "1")
-    assert [await status(http, key) for key in (made["key"], second["key"])] == [200, 200]
-    words = ("merchants", "rotate-key", merchant, "--reason", "a laptop was lost")
-    third = await _printed(environment, *words)
-    assert [await status(http, key) for key in (made["key"], second["key"], third["key"])] == [200, 401, 200]
+    third = await _printed(environment, "merchants", "rotate-key", merchant, "--overlap-hours", "2")
+    keys = [made["key"], second["key"], third["key"]]
+    assert [await status(http, key) for key in keys] == [200, 200, 200]
     async with database.transaction() as session:
         first = (await session.exec(select(ApiKey).where(ApiKey.key_hash == api_keys.hashed(made["key"])))).one()
         assert first.works_until is not None
+        assert first.works_until < datetime.now(UTC) + timedelta(hours=1), "no later overlap prolongs it"
         first.works_until -= timedelta(hours=1)  # the hour is over
+    assert [await status(http, key) for key in keys] == [401, 200, 200]
+    words = ("merchants", "rotate-key", merchant, "--reason", "a laptop was lost")
+    fourth = await _printed(environment, *words)
+    assert [await status(http, key) for key in (*keys, fourth["key"])] == [401, 401, 401, 200], "the overlaps too"
+    async with database.transaction() as session:
         trail = (await session.exec(select(TrailEntry).where(TrailEntry.merchant_id == merchant))).all()
-    assert [await status(http, key) for key in (made["key"], third["key"])] == [401, 200]
     assert next((entry.call, entry.actor) for entry in trail) == ("autodebit merchants create", "operator")
-    assert {entry.reason for entry in trail if entry.object_id == third["key id"]} == {"a laptop was lost"}
+    assert {entry.reason for entry in trail if entry.object_id == fourth["key id"]} == {"a laptop was lost"}
 
 
 async def test_a_mode_has_keys_of_its_own(environment: dict[str, str], http: httpx.AsyncClient) -> None:
