@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, IPvAnyAddress
 
 from agreements.consents import Evidence, Seen, Sighting
+from api.instants import Timestamp
 
 _CLOCKS_DIFFER = timedelta(minutes=5)
-
-
-def _rfc_3339(value: Any) -> Any:
-    # pydantic alone would also take a Unix time.
-    if isinstance(value, str) and "T" in value.upper():
-        return value
-    raise ValueError("a time is text by RFC 3339, such as 2027-01-31T09:00:00+08:00")
 
 
 def _text(value: Any) -> Any:
@@ -35,7 +29,7 @@ class ConsentBody(BaseModel):
     """The page's language by BCP 47, such as `en-PH`."""
     ip: Annotated[IPvAnyAddress, BeforeValidator(_text)] | None = None
     user_agent: Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]*$")] | None = None
-    shown_at: Annotated[AwareDatetime, BeforeValidator(_rfc_3339)] | None = None
+    shown_at: Timestamp | None = None
     """When the page was shown."""
     text: Annotated[str, Field(min_length=1, max_length=16_384)] | None = None
     """The exact words the customer agreed to."""
@@ -48,7 +42,7 @@ class ConsentBody(BaseModel):
         """The same as it is kept."""
         seen = Sighting(
             where=Seen.MERCHANT,
-            at=self.shown_at.astimezone(UTC) if self.shown_at else None,
+            at=self.shown_at,
             ip=str(self.ip) if self.ip else None,
             user_agent=self.user_agent,
             locale=self.locale,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, model_validator
 from starlette.responses import JSONResponse
 
 from agreements.money import Money
@@ -17,6 +17,7 @@ from api.auth import Caller
 from api.bodies import StrictRoute
 from api.drafts import MetadataKey, MetadataValue, Policy
 from api.idempotency import Starred
+from api.instants import Timestamp
 from api.problems import invalid
 from api.services import Inside
 from store.amendments import Wanted
@@ -65,7 +66,7 @@ class CycleBody(_OneOf):
 
     amount: Money | None = None
     skip: Annotated[StrictBool, Field(json_schema_extra={"const": True})] | None = None
-    notified_at: AwareDatetime | None = None
+    notified_at: Timestamp | None = None
     """When the payer was told of this debit (docs/notices.md)."""
 
     @model_validator(mode="after")

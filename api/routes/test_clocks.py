@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from datetime import datetime
 
 from fastapi import APIRouter
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy import update
 from sqlmodel import col
 
 from api import views as shown
 from api.auth import Caller
 from api.bodies import StrictRoute
+from api.instants import Timestamp
 from api.problems import Problem, invalid, not_found
 from api.services import Inside
 from api.views import TestClockView
@@ -23,25 +22,6 @@ from store.tables import TestClock
 from workflows import client
 
 router = APIRouter(prefix="/v1/test-clocks", tags=["test clocks"], route_class=StrictRoute)
-
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2999, 12, 31, tzinfo=UTC)
-
-
-def _timestamp(value: Any) -> Any:
-    # pydantic alone would also take a Unix time.
-    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        raise ValueError("an instant is written by RFC 3339, for example 2027-01-31T01:00:00Z")
-    return value
-
-
-def _in_range(value: datetime) -> datetime:
-    if not _FIRST <= value <= _LAST:
-        raise ValueError("an instant lies between the years 2000 and 2999")
-    return value.astimezone(UTC)
-
-
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp), AfterValidator(_in_range)]
 
 
 class _Body(BaseModel):

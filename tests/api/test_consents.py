@@ -28,6 +28,8 @@ SOON = (datetime.now(UTC) + timedelta(days=1)).isoformat()
         ({"user_agent": "x" * 513}, "/consent/user_agent"),
         ({"shown_at": "2026-01-31T09:00:00"}, "/consent/shown_at"),
         ({"shown_at": 1769821200}, "/consent/shown_at"),
+        ({"shown_at": "0001-01-01T00:00:00+14:00"}, "/consent/shown_at"),
+        ({"shown_at": "2026-01-31T09:00:60Z"}, "/consent/shown_at"),
         ({"shown_at": SOON}, "/consent/shown_at"),
         ({"text": ""}, "/consent/text"),
         ({"text": "x" * 16_385}, "/consent/text"),

@@ -61,6 +61,8 @@ async def test_a_default_amount_gives_way_to_one_of_its_own(runs: Runs) -> None:
         (1, {"amount": None}, ""),
         (1, {"skip": 1}, "/skip"),
         (1, {"skip": True, "why": "holiday"}, "/why"),
+        (1, {"notified_at": 1_800_000_000}, "/notified_at"),
+        (1, {"notified_at": "0001-01-01T00:00:00+14:00"}, "/notified_at"),
         (1, {"amount": php(0)}, "/amount/value"),
         (1, {"amount": php(100.0)}, "/amount/value"),
         (1, {"amount": php(99)}, "/amount/value"),  # GCash moves PHP 1.00 at least
