@@ -6,6 +6,7 @@ Whoever has the link may do what the page offers. What a button does goes the sa
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,10 +18,11 @@ from agreements.card_changes import OPEN, Initiator
 from agreements.consents import Seen
 from agreements.status import AgreementStatus
 from api import card_changes, commands, in_words, pages, telling, urls
+from api import idempotency as keys
 from api.languages import Voice, Wish
 from api.peers import Peer
 from api.portal_page import Shown
-from api.problems import invalid
+from api.problems import Problem, invalid
 from api.services import Services
 from store import card_requests, changes, clocks, consents, lifecycle, open_links, portal_links, statements, trail
 from store.card_changes import Links
@@ -64,17 +66,20 @@ class Visit:
 
 
 async def make_link(inside: Services, call: Call, agreement_id: str, wanted: Wanted) -> JSONResponse:
-    """The answer to a request for a link, first or repeated. Raises Problem."""
+    """The answer to a request for a link, first or repeated. Raises Problem.
+
+    The kept answer has no address: with the token in it whoever reads it could open the page. A repeat is given the
+    address as long as there is the link.
+    """
     refused = urls.refuse(wanted.return_url, livemode=call.principal.livemode) if wanted.return_url else None
     if refused:
         raise invalid("/return_url", refused)
     made: list[dict[str, Any]] = []
 
     async def act(change: Change) -> None:
-        link, token = await portal_links.make(change, inside.vault, wanted)
-        url = f"{inside.settings.public_url}/portal/{token}"
+        link = await portal_links.make(change, inside.vault, wanted)
         expires_at = link.expires_at.isoformat().replace("+00:00", "Z")
-        made.append({"id": link.id, "url": url, "expires_at": expires_at})
+        made.append({"id": link.id, "url": None, "expires_at": expires_at})
 
     async def show(_: Change) -> dict[str, Any]:
         return made[0]
@@ -82,7 +87,19 @@ async def make_link(inside: Services, call: Call, agreement_id: str, wanted: Wan
     change, answer = await commands.once(inside, call, agreement_id, act, show, 201)
     if change is not None:
         await telling.look(inside, change.standing, change.delivery_ids)
-    return answer
+    return await _with_address(inside, answer) if answer.status_code == 201 else answer
+
+
+async def _with_address(inside: Services, answer: JSONResponse) -> JSONResponse:
+    kept = json.loads(bytes(answer.body))
+    if kept["url"] is None:  # answers that 0.3.0 kept have it
+        async with inside.database.transaction() as session:
+            token = await portal_links.token_of(session, inside.vault, kept["id"])
+        if token is None:
+            raise Problem("state_conflict", "the link has run out; ask for another under a new key")
+        kept["url"] = f"{inside.settings.public_url}/portal/{token}"
+    replayed = {name: value for name, value in keys.REPLAYED.items() if name in answer.headers}
+    return JSONResponse(kept, answer.status_code, headers=replayed)
 
 
 async def show(inside: Services, visit: Visit, *, came_back: bool) -> Response:

@@ -27,22 +27,28 @@ class Wanted:
     language: str | None
 
 
-async def make(change: Change, vault: Vault, wanted: Wanted) -> tuple[PortalLink, str]:
-    """A new link and its token; those made before go on working. Raises Conflict before the customer has agreed."""
+async def make(change: Change, vault: Vault, wanted: Wanted) -> PortalLink:
+    """A new link; those made before go on working. Raises Conflict before the customer has agreed."""
     if change.agreement.credential_id is None:
         raise Conflict("the customer has not agreed, so there is nothing to show")
-    token = secrets.token_urlsafe(32)
+    drawn = secrets.token_urlsafe(32)
     link = PortalLink(
         id=ids.new("ptl"),
         agreement_id=change.agreement.id,
-        token_hash=vault.fingerprint(token),
-        sealed_token=vault.seal(_SEALED_AS, token),
+        token_hash=vault.fingerprint(drawn),
+        sealed_token=vault.seal(_SEALED_AS, drawn),
         return_url=wanted.return_url,
         language=wanted.language,
         expires_at=change.now + wanted.life,
     )
     change.session.add(link)
-    return link, token
+    return link
+
+
+async def token_of(session: AsyncSession, vault: Vault, link_id: str) -> str | None:
+    """What opens a link's page; None once the link is gone."""
+    link = await session.get(PortalLink, link_id)
+    return vault.open(_SEALED_AS, link.sealed_token) if link else None
 
 
 async def find(session: AsyncSession, vault: Vault, token: str) -> PortalLink | None:

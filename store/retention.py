@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func
+from sqlalchemy import Interval, delete, func, literal
 from sqlalchemy.orm import Mapped
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -56,7 +56,7 @@ async def purge_links(session: AsyncSession, now: datetime) -> None:
         .outerjoin(TestClock, col(TestClock.id) == Agreement.test_clock_id)
         .where(
             col(PortalLink.id) < ids.first_at("ptl", before),
-            PortalLink.expires_at < func.coalesce(TestClock.now, now) - LINKS,
+            PortalLink.expires_at < func.coalesce(TestClock.now, now) - literal(LINKS, Interval),
         )
         .order_by(PortalLink.id)
         .limit(_AT_ONCE)
