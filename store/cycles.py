@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import func
-from sqlmodel import and_, col, or_, select
+from sqlmodel import col, select
 
 from agreements import enforcement, gate, schedule
 from agreements.attempts import UNFINISHED
 from agreements.money import Money
 from agreements.status import AttemptStatus, ChargePurpose, ChargeStatus
 from agreements.terms import CatchUpThen
-from store import ids, notices
+from store import ids, notices, statements
 from store.changes import Change
 from store.tables import Attempt, Charge
 
@@ -166,12 +166,7 @@ async def overdue(change: Change) -> Sequence[Charge]:
     """What is owed and not in flight, oldest first. Who failed with a card is tried with its successor; what was
     written off was canceled, carried or skipped.
     """
-    waiting = col(Charge.status).in_((ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED))
-    failed = and_(col(Charge.status) == ChargeStatus.FAILED, col(Charge.attempts_made) > 0)
-    query = select(Charge).where(
-        Charge.agreement_id == change.agreement.id, Charge.due_at <= change.now, or_(waiting, failed)
-    )
-    return (await change.session.exec(query.order_by(col(Charge.due_at), Charge.id))).all()
+    return await statements.owed(change.session, change.agreement, change.now)
 
 
 async def carry(change: Change, charge: Charge) -> bool:

@@ -43,7 +43,7 @@ async def with_new_card(change: Change, authorization: Authorization) -> Attempt
     The charge's own plan goes on meanwhile, and again if nothing comes of the page.
     """
     for charge in await cycles.overdue(change):
-        if charge.amount is not None and not await cycles.in_flight(change, charge):
+        if not await cycles.in_flight(change, charge):
             await cycles.drop_prepared(change, charge)
             return await _write(change, charge, authorization)
     charge = _verification(change)

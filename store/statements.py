@@ -57,7 +57,9 @@ async def read(session: AsyncSession, agreement: Agreement, now: datetime) -> St
 
 
 async def owed(session: AsyncSession, agreement: Agreement, now: datetime) -> Sequence[Charge]:
-    """What was declined and not written off; also what was given up, for another card collects that too."""
+    """What was due, of a known amount, and is not written off, oldest first; also what was given up, for another card
+    collects that too.
+    """
     waiting = col(Charge.status).in_((ChargeStatus.RETRYING, ChargeStatus.ACTION_REQUIRED))
     given_up = and_(col(Charge.status) == ChargeStatus.FAILED, col(Charge.attempts_made) > 0)
     query = select(Charge).where(

@@ -14,6 +14,7 @@ from agreements.status import AttemptStatus, ChargeStatus, Stop
 from store import on_demand
 from store.changes import change
 from store.tables import Agreement, Attempt, Charge
+from tests.promises import customers
 from tests.promises.support import (
     START,
     attempts,
@@ -104,6 +105,21 @@ async def test_a_cycle_nobody_gave_an_amount_is_missed_as_the_terms_say(shop: Sh
         await shop.call("POST", f"/v1/agreements/{agreement}/charges", {"cycle": 1}, expect=200)
         await until(collected(shop, agreement, 700))
         await audited(shop, agreement)
+
+
+async def test_another_card_leaves_a_cycle_without_amount_to_its_merchant(shop: Shop) -> None:
+    """Nobody knows yet what is owed: there is nothing to try again, and the amount can still be set."""
+    clock = await shop.clock(START)
+    agreement = await shop.agree(clock, terms=OPEN | {"catch_up": {"within_days": 3, "then": "ask"}})
+    await shop.advance(clock, "2027-02-05T00:00:00Z")
+    link = await customers.ask(shop, agreement)
+    await customers.give(shop, link["url"])
+    await until(lambda: customers.has_changed(shop, agreement))
+    assert (await charge_row(shop.house, agreement, 1)).status is ChargeStatus.ACTION_REQUIRED
+    await put(shop, agreement, 1, php(700))
+    await shop.call("POST", f"/v1/agreements/{agreement}/charges", {"cycle": 1}, expect=200)
+    await until(collected(shop, agreement, 700))
+    await audited(shop, agreement)
 
 
 async def test_a_cycle_without_amount_waits_out_a_pause(shop: Shop) -> None:
