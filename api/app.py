@@ -75,6 +75,7 @@ def create_app(
         docs_url=None,  # their assets come from other hosts
         redoc_url=None,
         telemetry=_OURS,
+        redirect_slashes=False,  # to an address made of the Host header, plain http behind a proxy: keys would follow
         responses=_DOCUMENTED,
     )
     app.state.services = Services(settings, database, vault, temporal_client, patience or Patience(), Limits(settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn
 
@@ -148,6 +149,10 @@ class StrictRoute(APIRoute):
 
 
 def _check_type(request: Request) -> None:
+    coding = request.headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
+        plain = {"Accept-Encoding": "identity"}  # RFC 9110 §15.5.16
+        raise Problem("unsupported_media_type", f"the body is encoded: {coding!r} is not taken", headers=plain)
     given = request.headers.get("content-type", "")
     kind, _, parameters = given.partition(";")
     charset = parameters.strip().lower().removeprefix("charset=").strip('"')
@@ -156,11 +161,17 @@ def _check_type(request: Request) -> None:
 
 
 def _check_query(request: Request, known: set[str]) -> None:
-    """A filter nobody knows would be one that lets everything through. Where there are none, nothing is misread."""
-    unknown = sorted(set(request.query_params) - known) if known else ()
-    if unknown:
-        errors = [FieldError(pointer=f"/query/{name}", detail="unknown parameter") for name in unknown]
-        raise Problem("invalid_request", f"unknown parameter {unknown[0]!r}", errors)
+    """A filter nobody knows would be one that lets everything through, and of two values one would be dropped. Where
+    there are none, nothing is misread.
+    """
+    given = Counter(name for name, _ in request.query_params.multi_items() if known)
+    errors = [
+        FieldError(pointer=f"/query/{name}", detail="given more than once" if name in known else "unknown parameter")
+        for name, times in sorted(given.items())
+        if name not in known or times > 1
+    ]
+    if errors:
+        raise Problem("invalid_request", f"{errors[0].pointer}: {errors[0].detail}", errors)
 
 
 def _check_accept(request: Request) -> None:

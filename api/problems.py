@@ -118,8 +118,8 @@ KINDS: Mapping[str, Kind] = {
     "unsupported_media_type": Kind(
         415,
         "The body must be JSON",
-        "The Content-Type header is missing, or names something other than JSON in UTF-8.",
-        "Send `Content-Type: application/json`.",
+        "The Content-Type header is missing or names something other than JSON in UTF-8, or the body is compressed.",
+        "Send `Content-Type: application/json`, and the body as it is.",
     ),
     "invalid_request": Kind(
         422,

@@ -21,7 +21,7 @@ from api.bodies import StrictRoute
 from api.drafts import AgreementBody
 from api.idempotency import Starred
 from api.problems import not_found
-from api.routes.parameters import PAGE, Cursor, Limit, Text
+from api.routes.parameters import PAGE, Cursor, Limit, Text, Whole
 from api.services import Inside
 from api.views import ListView, TimelineEntry
 from store import clocks, lifecycle, reads, timeline, views
@@ -134,7 +134,7 @@ async def schedule(
     agreement_id: str,
     caller: Caller,
     inside: Inside,
-    count: Annotated[int, Query(ge=1, le=500, description="How many cycles.")] = 24,
+    count: Annotated[Whole, Query(ge=1, le=500, description="How many cycles.")] = 24,
     cursor: Cursor = None,
 ) -> ListView[ScheduledCycle]:
     """The next dates, each with the rules that acted on it."""

@@ -19,6 +19,7 @@ from api.drafts import MetadataKey, MetadataValue, Policy
 from api.idempotency import Starred
 from api.instants import Timestamp
 from api.problems import invalid
+from api.routes.parameters import Whole
 from api.services import Inside
 from store.amendments import Wanted
 
@@ -127,7 +128,7 @@ async def amend(agreement_id: str, body: AmendBody, caller: Caller, inside: Insi
 @router.put("/{agreement_id}/cycles/{number}")
 async def set_cycle(
     agreement_id: str,
-    number: Annotated[int, Path(ge=1, le=_HIGHEST)],
+    number: Annotated[Whole, Path(ge=1, le=_HIGHEST)],
     body: CycleBody,
     caller: Caller,
     inside: Inside,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -123,6 +124,7 @@ async def test_a_body_without_meaning_is_refused_with_a_pointer(
 
 SOUND = json.dumps(body())
 JSON = {"content-type": "application/json"}
+GZIP = {"content-encoding": "gzip"}
 
 MALFORMED: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("cut off", SOUND[:-1].encode(), JSON, 400, "malformed_json"),
@@ -142,6 +144,8 @@ MALFORMED: list[tuple[str, bytes, dict[str, str], int, str]] = [
     ("form", b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
     ("text", SOUND.encode(), {"content-type": "text/plain"}, 415, "unsupported_media_type"),
     ("latin-1", SOUND.encode(), {"content-type": "application/json; charset=latin-1"}, 415, "unsupported_media_type"),
+    ("compressed", gzip.compress(SOUND.encode()), JSON | GZIP, 415, "unsupported_media_type"),
+    ("said to be compressed", SOUND.encode(), JSON | GZIP, 415, "unsupported_media_type"),
     ("too large", SOUND.encode() + b" " * 65536, JSON, 413, "body_too_large"),
     ("null", b"null", JSON, 422, "invalid_request"),
     ("array", b"[]", JSON, 422, "invalid_request"),
@@ -221,9 +225,15 @@ async def test_live_mode_has_no_test_clocks(shop: Shop, live_shop: Shop, databas
         ("GET", "/v1/charges/chg_01jd3w0000000000000000000a", 404, "not_found"),
         ("GET", "/v1/test-clocks/clk_%00", 404, "not_found"),
         ("GET", "/v1/webhook-endpoints/whe_%27", 404, "not_found"),
+        ("GET", "/v1/agreements/", 404, "not_found"),
+        ("POST", "/v1/agreements/agr_nope/pause/", 404, "not_found"),
         ("PUT", "/v1/agreements", 405, "method_not_allowed"),
         ("GET", "/v1/agreements?limit=0", 422, "invalid_request"),
         ("GET", "/v1/agreements?limit=x", 422, "invalid_request"),
+        ("GET", "/v1/agreements?limit=1_0", 422, "invalid_request"),
+        ("GET", "/v1/agreements?limit=%2B5", 422, "invalid_request"),
+        ("GET", "/v1/agreements?limit=5&limit=6", 422, "invalid_request"),
+        ("GET", "/v1/agreements?status=active&status=revoked", 422, "invalid_request"),
         ("GET", "/v1/agreements?status=asleep", 422, "invalid_request"),
         ("GET", "/v1/agreements?reference=%00", 422, "invalid_request"),
         ("GET", "/v1/agreements?cursor=%00", 422, "invalid_request"),

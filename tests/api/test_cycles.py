@@ -70,6 +70,7 @@ async def test_a_default_amount_gives_way_to_one_of_its_own(runs: Runs) -> None:
         (1, {"amount": php(500, "USD")}, "/amount/currency"),
         (0, {"skip": True}, "/path/number"),
         ("one", {"skip": True}, "/path/number"),
+        ("1_0", {"skip": True}, "/path/number"),
         (10**6 + 1, {"skip": True}, "/path/number"),
     ],
 )
