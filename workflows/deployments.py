@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from temporalio.api.batch.v1 import BatchOperationSignal
@@ -91,7 +91,7 @@ async def describe(client: Client, name: str) -> Deployment:
         Build(
             build_id=each.deployment_version.build_id,
             status=WorkerDeploymentVersionStatus.Name(each.status).removeprefix(_PREFIX).lower(),
-            since=each.create_time.ToDatetime(),
+            since=each.create_time.ToDatetime(UTC),
             running=await _running(client, f"{name}:{each.deployment_version.build_id}"),
         )
         for each in info.version_summaries

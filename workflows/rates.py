@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import RateLimit, RateLimitConfig, TaskQueue
+from temporalio.api.taskqueue.v1 import RateLimitConfig, TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, UpdateTaskQueueConfigRequest
 from temporalio.client import Client
 
@@ -118,8 +118,8 @@ def _request(client: Client, gateway: str, by: str) -> UpdateTaskQueueConfigRequ
 
 
 def _limit(config: RateLimitConfig) -> Limit:
-    told, rate = config.metadata, RateLimit()
+    told = config.metadata
     if not config.HasField("rate_limit"):
         return Limit(None, told.reason, told.update_identity)
-    rate = config.rate_limit
-    return Limit(rate.requests_per_second, told.reason, told.update_identity, told.update_time.ToDatetime())
+    rate, since = config.rate_limit.requests_per_second, told.update_time.ToDatetime(UTC)
+    return Limit(rate, told.reason, told.update_identity, since)
