@@ -113,7 +113,7 @@ def workers(parts: Parts) -> list[Worker]:
     where workers before release 0.4 put it.
     """
     ledger.watch()
-    start_deliveries = partial(workflows.start_deliveries, parts.temporal)
+    start_deliveries = partial(workflows.start_runs, parts.temporal)
     deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
     bench = Workbench(parts.settings, parts.database, parts.vault, measured(parts.gateways), start_deliveries)
     checks = CredentialChecks(bench, measured(lists(parts.http)), partial(workflows.look, parts.temporal))

@@ -9,6 +9,7 @@ import structlog
 from sqlmodel import col, select
 
 from activities.sweep import Chore, StartRuns, worth_telling
+from agreements.deliveries import Run
 from store import deliveries, old_rows, retention
 from store.database import Database
 from store.retention import Kept
@@ -29,13 +30,13 @@ def catching_up(database: Database, start_runs: StartRuns) -> Chore:
     """Starts what was parked while an endpoint was disabled, in order, a part with every sweep."""
 
     async def chore(now: datetime) -> None:
-        query = select(WebhookEndpoint.id).where(col(WebhookEndpoint.catching_up))
+        query = select(WebhookEndpoint.id, WebhookEndpoint.merchant_id).where(col(WebhookEndpoint.catching_up))
         async with database.transaction() as session:
             behind = list(await session.exec(query.limit(_ENDPOINTS)))
-        for endpoint_id in behind:
+        for endpoint_id, merchant_id in behind:
             async with database.transaction() as session:
                 found = await deliveries.catch_up(session, endpoint_id, _DELIVERIES, now)
-            await start_runs([(row.id, row.run) for row in found])
+            await start_runs([Run(row.id, merchant_id, row.run) for row in found])
 
     return chore
 

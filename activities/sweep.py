@@ -16,7 +16,7 @@ from temporalio import activity
 
 from activities.contract import SWEEP
 from agreements.declarations import DeclarationStanding
-from agreements.deliveries import DeliveryStatus
+from agreements.deliveries import DeliveryStatus, Run
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from store import declarations, deliveries, refunds, standings
@@ -31,8 +31,8 @@ _NOW_AND_THEN, _FOR = 3600, 120  # seconds
 _BATCH = 200
 _MOST_BATCHES = 10
 
-StartRuns = Callable[[Sequence[tuple[str, int]]], Awaitable[None]]
-"""Starts runs of deliveries, by id and number."""
+StartRuns = Callable[[Sequence[Run]], Awaitable[None]]
+"""Starts runs of deliveries."""
 Chore = Callable[[datetime], Awaitable[None]]
 """Something a sweep looks after, too; called with the present instant."""
 
@@ -155,13 +155,13 @@ class Sweeps:
         found = await self._undelivered(before)
         await self._reach.start_deliveries(found)
         async with self._database.transaction() as session:
-            this = tuple_(col(Delivery.id), col(Delivery.run)).in_(found)
+            this = tuple_(col(Delivery.id), col(Delivery.run)).in_([(run.delivery_id, run.number) for run in found])
             await session.exec(update(Delivery).where(this).values(started=True))
         return bool(found)
 
-    async def _undelivered(self, before: datetime) -> list[tuple[str, int]]:
+    async def _undelivered(self, before: datetime) -> list[Run]:
         query = (
-            select(Delivery.id, Delivery.run)
+            select(Delivery.id, Event.merchant_id, Delivery.run)
             .join(Event, col(Event.id) == Delivery.event_id)
             .where(
                 ~col(Delivery.started),
@@ -171,7 +171,7 @@ class Sweeps:
         )
         async with self._database.transaction() as session:
             rows = await session.exec(query.order_by(*deliveries.in_order()).limit(_BATCH))
-            return [(delivery_id, run) for delivery_id, run in rows]
+            return [Run(*row) for row in rows]
 
 
 def worth_telling(since: Mapped[Any], after: timedelta, now: datetime) -> ColumnElement[bool]:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import structlog
 
+from agreements.deliveries import Run
 from gateways import notifications
 from gateways.port import Account, Call, Gateway, News
 from settings import Settings
@@ -21,7 +22,7 @@ from store.vault import Vault
 
 log = structlog.get_logger(__name__)
 
-StartDeliveries = Callable[[Sequence[str]], Awaitable[None]]
+StartDeliveries = Callable[[Sequence[Run]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Workbench:
         async with changes.change(self.database, agreement_id, at) as change:
             yield change
         try:
-            await self.start_deliveries(change.delivery_ids)
+            await self.start_deliveries([Run(id_, change.agreement.merchant_id) for id_ in change.delivery_ids])
         except Exception as error:
             log.warning("deliveries_not_started", agreement=agreement_id, error=type(error).__name__)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 WAITS = tuple(
     timedelta(seconds=seconds)
@@ -40,6 +41,14 @@ class DisabledReason(StrEnum):
     MERCHANT = "merchant"
     GONE = "gone"
     FAILING = "failing"
+
+
+class Run(NamedTuple):
+    """A run of a delivery that is to be started; merchants take turns."""
+
+    delivery_id: str
+    merchant_id: str
+    number: int = 1
 
 
 def next_wait(delivery_id: str, tries: int, asked: timedelta, scale: float) -> timedelta | None:

@@ -8,7 +8,7 @@ import structlog
 from sqlmodel import col, select
 from temporalio.exceptions import TemporalError
 
-from agreements.deliveries import DeliveryStatus
+from agreements.deliveries import DeliveryStatus, Run
 from api.problems import invalid, not_found
 from api.services import Services
 from store import deliveries, delivery_log, trail
@@ -30,7 +30,7 @@ async def catch_up(inside: Services, endpoint: WebhookEndpoint) -> None:
         return
     async with inside.database.transaction() as session:
         found = await deliveries.catch_up(session, endpoint.id, _AT_ONCE, utcnow())
-    await _start(inside, found)
+    await _start(inside, endpoint.merchant_id, found)
 
 
 async def redeliver(inside: Services, caller: Principal, event: Event, endpoint_id: str | None) -> list[Logged]:
@@ -55,13 +55,13 @@ async def redeliver(inside: Services, caller: Principal, event: Event, endpoint_
         trail.by_call(session, caller, event.id, event.agreement_id)
         await session.flush()
         logged = await delivery_log.logged(session, found)
-    await _start(inside, [row for row in found if row.status is DeliveryStatus.PENDING])
+    await _start(inside, caller.merchant_id, [row for row in found if row.status is DeliveryStatus.PENDING])
     return logged
 
 
-async def _start(inside: Services, rows: Sequence[Delivery]) -> None:
+async def _start(inside: Services, merchant_id: str, rows: Sequence[Delivery]) -> None:
     """What Temporal does not take now a sweep starts later."""
     try:
-        await client.start_runs(inside.temporal, [(row.id, row.run) for row in rows])
+        await client.start_runs(inside.temporal, [Run(row.id, merchant_id, row.run) for row in rows])
     except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", deliveries=len(rows), error=str(error))

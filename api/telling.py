@@ -10,6 +10,7 @@ from sqlmodel import col, select
 from temporalio.exceptions import TemporalError
 
 from agreements.declarations import DeclarationStanding
+from agreements.deliveries import Run
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from api.services import Services
@@ -30,12 +31,12 @@ async def start(inside: Services, standing: Standing) -> None:
 
 async def begun(inside: Services, agreement_id: str) -> None:
     """Starts the deliveries of an agreement that began as it was made. Never raises for Temporal's sake."""
-    query = select(Delivery.id).join(Event, col(Event.id) == Delivery.event_id)
+    query = select(Delivery.id, Event.merchant_id).join(Event, col(Event.id) == Delivery.event_id)
     query = query.where(Event.agreement_id == agreement_id).order_by(col(Event.sequence), Delivery.id)
     async with inside.database.transaction() as session:
-        found = (await session.exec(query)).all()
+        found = [Run(delivery_id, merchant_id) for delivery_id, merchant_id in await session.exec(query)]
     try:
-        await client.start_deliveries(inside.temporal, found)
+        await client.start_runs(inside.temporal, found)
     except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", agreement=agreement_id, error=str(error))
 
@@ -48,7 +49,7 @@ async def changed(
     Never raises for Temporal's sake: the change is on the row, which every debit reads first.
     """
     try:
-        await client.start_deliveries(inside.temporal, delivery_ids)
+        await client.start_deliveries(inside.temporal, standing.agreement.merchant_id, delivery_ids)
         await client.command(inside.temporal, name, command_id, standing)
     except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", agreement=standing.agreement.id, command=name.value, error=str(error))
@@ -75,7 +76,7 @@ async def declared(inside: Services, declaration: DeclarationStanding) -> None:
 async def look(inside: Services, standing: Standing, delivery_ids: Sequence[str]) -> None:
     """The same as `changed` where nobody waits for the workflow's word."""
     try:
-        await client.start_deliveries(inside.temporal, delivery_ids)
+        await client.start_deliveries(inside.temporal, standing.agreement.merchant_id, delivery_ids)
         await client.look(inside.temporal, standing)
     except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", agreement=standing.agreement.id, error=str(error))

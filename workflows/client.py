@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.contract import AGREEMENTS_QUEUE, DELIVER, DELIVERIES_QUEUE, ClockInput, DeliveryInput
 from agreements.declarations import DeclarationStanding
+from agreements.deliveries import Run
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from settings import Settings
@@ -325,19 +326,20 @@ async def is_running(client: Client, agreement_id: str) -> bool:
     return False
 
 
-async def start_deliveries(client: Client, delivery_ids: Sequence[str]) -> None:
-    """Starts new webhook deliveries in this order; see `start_runs`."""
-    await start_runs(client, [(delivery_id, 1) for delivery_id in delivery_ids])
+async def start_deliveries(client: Client, merchant_id: str, delivery_ids: Sequence[str]) -> None:
+    """Starts a merchant's new webhook deliveries in this order; see `start_runs`."""
+    await start_runs(client, [Run(delivery_id, merchant_id) for delivery_id in delivery_ids])
 
 
-async def start_runs(client: Client, runs: Sequence[tuple[str, int]]) -> None:
-    """Starts runs of webhook deliveries, by id and number, in this order, each a standalone activity that operators see
-    in the Temporal UI: by the delivery's id (`dlv_…`), later runs by `dlv_…/2` and so on.
+async def start_runs(client: Client, runs: Sequence[Run]) -> None:
+    """Starts runs of webhook deliveries in this order, each a standalone activity that operators see in the Temporal UI
+    by the delivery's id (`dlv_…`), later runs by `dlv_…/2` and so on.
 
     They have no deadline as a whole: their own plan ends them, and while no worker runs they must not be lost. One that
-    died with its worker is noticed by its heartbeat.
+    died with its worker is noticed by its heartbeat. Where they queue up merchants take turns, as with debits; of these
+    they take no place, for their queue is another.
     """
-    for delivery_id, run in runs:
+    for delivery_id, merchant_id, run in runs:
         await client.start_activity(
             DELIVER,
             DeliveryInput(delivery_id=delivery_id, run=run),
@@ -347,4 +349,5 @@ async def start_runs(client: Client, runs: Sequence[tuple[str, int]]) -> None:
             start_to_close_timeout=timedelta(seconds=30),
             heartbeat_timeout=timedelta(seconds=10),
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=5), backoff_coefficient=2.0),
+            priority=Priority(fairness_key=merchant_id),
         )

@@ -12,7 +12,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from activities.contract import gateway_queue
+from activities.contract import DELIVERIES_QUEUE, gateway_queue
 from agreements.catalog import GATEWAYS
 from cli.secrets import SECRETS, TooOpen, write_secrets
 from tests.deploy import compose
@@ -109,11 +109,12 @@ def test_the_files_it_mounts_are_there() -> None:
     assert named == set(compose.read(DRAWN)["volumes"])
 
 
-def test_fairness_is_on_and_exact_for_the_queues_of_the_gateways() -> None:
+def test_fairness_is_on_and_exact_for_webhooks_and_the_queues_of_the_gateways() -> None:
     dynamic = yaml.safe_load((compose.ROOT / "deploy/temporal/dynamicconfig.yaml").read_text())
     assert dynamic["matching.enableFairness"] == [{"value": True}]
     one_partition = [
-        {"value": 1, "constraints": {"taskQueueName": gateway_queue(gateway)}} for gateway in sorted(GATEWAYS)
+        {"value": 1, "constraints": {"taskQueueName": queue}}
+        for queue in (DELIVERIES_QUEUE, *map(gateway_queue, sorted(GATEWAYS)))
     ]
     for direction in ("Read", "Write"):
         assert dynamic[f"matching.numTaskqueue{direction}Partitions"] == one_partition

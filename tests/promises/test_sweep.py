@@ -19,6 +19,7 @@ from activities.sweep import Reach, Sweeps
 from activities.test_clocks import TestClocks
 from activities.workbench import Workbench
 from agreements.declarations import DeclarationStanding
+from agreements.deliveries import Run
 from agreements.refunds import RefundStanding
 from agreements.standing import Standing
 from store import ids, lifecycle
@@ -85,8 +86,8 @@ class Told:
     async def tell_refund_news(self, refund: RefundStanding, notification: str) -> None:
         self.news.append(notification)
 
-    async def deliver(self, runs: Sequence[tuple[str, int]]) -> None:
-        self.deliveries += [delivery_id for delivery_id, _ in runs]
+    async def deliver(self, runs: Sequence[Run]) -> None:
+        self.deliveries += [run.delivery_id for run in runs]
 
     async def sweep(self, house: House, left_behind: timedelta = AT_ONCE) -> None:
         told = Reach(
@@ -242,7 +243,7 @@ async def test_a_change_stands_although_temporal_does_not_take_its_deliveries(
     """A step that has moved money must not fail, and so be repeated, for the sake of its webhooks."""
     await an_endpoint(shop, receiver)
 
-    async def away(delivery_ids: Sequence[str]) -> None:
+    async def away(runs: Sequence[Run]) -> None:
         raise RPCError("away", RPCStatusCode.UNAVAILABLE, b"")
 
     bench = Workbench(house.settings, house.database, house.vault, {}, away)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities import chores
 from activities.webhook_calls import shown
-from agreements.deliveries import DEAD_AFTER
+from agreements.deliveries import DEAD_AFTER, Run
 from store import retention, webhook_endpoints
 from store.changes import change
 from store.retention import Kept
@@ -94,7 +94,7 @@ async def test_a_receiver_that_is_gone_gets_everything_in_order_when_it_is_back(
 
     async with change(house.database, agreement) as locked:
         locked.event("agreement.amended", number="after all")
-    await workflows.start_deliveries(house.temporal, locked.delivery_ids)
+    await workflows.start_deliveries(house.temporal, shop.merchant_id, locked.delivery_ids)
     await receiver.until(calls=calls + len(told) + 2)
 
 
@@ -171,13 +171,13 @@ async def test_only_the_latest_run_of_a_delivery_sends(desk: Desk) -> None:
     assert isinstance(await desk.attempt(delivery), ApplicationError)
     async with desk.house.database.transaction() as session:
         await webhook_endpoints.enable(session, await webhook_endpoints.lock(session, desk.endpoint))
-    told: list[tuple[str, int]] = []
+    told: list[Run] = []
 
-    async def start(runs: Any) -> None:
+    async def start(runs: Sequence[Run]) -> None:
         told.extend(runs)
 
     await chores.catching_up(desk.house.database, start)(datetime.now(UTC))
-    assert (delivery, 2) in told
+    assert Run(delivery, desk.shop.merchant_id, 2) in told
     assert await desk.attempt(delivery, run=1) == "superseded"
     assert len(desk.receiver.calls) == 1
     assert await desk.attempt(delivery, run=2) == "delivered"

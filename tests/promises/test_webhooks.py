@@ -83,6 +83,7 @@ async def test_each_delivery_is_a_standalone_activity_of_its_own_id(
             while found.status is ActivityExecutionStatus.RUNNING:
                 found = await house.temporal.get_activity_handle(row.id).describe()
         assert (found.activity_type, found.status) == ("deliver", ActivityExecutionStatus.COMPLETED)
+        assert found.priority.fairness_key == shop.merchant_id, "merchants take turns"
 
 
 async def test_a_receiver_that_fails_in_every_way_loses_nothing(house: House, shop: Shop) -> None:
