@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -14,10 +15,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.invariants import Invariant
 from store import ids
-from store.audit import Violation
 from store.backlog import Question
 from store.tables import Agreement, AuditFinding, AuditMark
 from store.tables.columns import utcnow
+
+if TYPE_CHECKING:
+    from store.audit import Violation
 
 _SETTLED = timedelta(minutes=1)
 """Our transactions take milliseconds: what has an older id is committed, or never will be."""
