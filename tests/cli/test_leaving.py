@@ -51,13 +51,17 @@ NOWHERE = {
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
-    [(["audit"], "PostgreSQL cannot be reached: "), (["rates", "list"], "Temporal does not answer: ")],
+    ("command", "given", "said"),
+    [
+        (["audit"], {}, "PostgreSQL cannot be reached: "),
+        # With a deployment and no build: the command is no worker.
+        (["deployments", "show"], {"AUTODEBIT_DEPLOYMENT": "autodebit"}, "Temporal does not answer: "),
+    ],
 )
-def test_a_server_that_is_away_is_told_in_one_line(command: list[str], said: str) -> None:
+def test_a_server_that_is_away_is_told_in_one_line(command: list[str], given: dict[str, str], said: str) -> None:
     """The code is not 1, by which `audit` says that something is wrong."""
     program = [sys.executable, "-m", "cli.main", *command]
-    ended = subprocess.run(program, env=os.environ | NOWHERE, stderr=subprocess.PIPE, text=True)
+    ended = subprocess.run(program, env=os.environ | NOWHERE | given, stderr=subprocess.PIPE, text=True)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (3, 1), ended.stderr
     assert ended.stderr.startswith(f"autodebit: {said}")
 
