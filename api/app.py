@@ -17,6 +17,7 @@ from api import outages, problems
 from api.access_log import AccessLog
 from api.bodies import BodyLimit
 from api.headers import Headers, of_every_answer
+from api.heads import Heads
 from api.limits import Limits
 from api.openapi import ABOUT, describe, methods_at
 from api.problems import Problem, ProblemDocument
@@ -100,6 +101,7 @@ def create_app(
     app.include_router(card_changes.pages)
     app.include_router(card_entry.router)
     app.include_router(portal.pages)
+    app.add_middleware(Heads)
     app.add_middleware(BodyLimit)
     app.add_middleware(Headers, always=of_every_answer(settings.public_url))
     app.add_middleware(AccessLog)

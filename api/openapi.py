@@ -88,12 +88,13 @@ def describe(app: FastAPI) -> None:
 
 def methods_at(app: FastAPI, path: str) -> list[str]:
     """Every described method of a path; the framework's `Allow` names those of the first route that has it only."""
-    return sorted(
+    found = {
         method.upper()
         for template, operations in app.openapi()["paths"].items()
         if compile_path(template)[0].match(path)
         for method in operations
-    )
+    }
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def operations(schema: Json) -> Iterator[tuple[str, str, Json]]:

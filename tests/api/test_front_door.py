@@ -77,6 +77,22 @@ async def test_over_plain_http_browsers_are_not_bound_to_tls(
         assert "strict-transport-security" not in (await http.get("/healthz")).headers
 
 
+@pytest.mark.parametrize("path", ["/v1/agreements", "/v1/agreements/agr_nope", "/healthz", "/docs", "/v1/nowhere"])
+async def test_head_is_get_without_the_body(shop: Shop, path: str) -> None:
+    shown, asked = [await shop.http.request(method, path, headers=shop.bearer) for method in ("GET", "HEAD")]
+    assert (asked.status_code, asked.content) == (shown.status_code, b"")
+    named = ("content-type", "content-length", "content-security-policy")
+    assert [asked.headers[name] for name in named] == [shown.headers[name] for name in named]
+
+
+async def test_a_head_changes_nothing_and_customers_pages_take_none(shop: Shop) -> None:
+    answer = await shop.http.head("/v1/agreements/agr_nope/pause", headers=shop.bearer)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert (await shop.http.head("/portal/nobody")).status_code == 405
+    allowed = (await shop.http.options("/v1/agreements", headers=shop.bearer)).headers["allow"]
+    assert allowed == "GET, HEAD, POST"
+
+
 @pytest.mark.parametrize(
     "accept",
     ["text/html", "application/xml, text/*;q=0.5", "application/json;q=0", "application/json;q=0, */*", "*/*;q=0.0"],
