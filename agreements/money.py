@@ -24,6 +24,13 @@ def exponent(currency: str) -> int:
     return int(digits)
 
 
+def major_units(minor: int, currency: str, grouping: str = "") -> str:
+    """An amount in major units with all of the currency's decimals, and its sign: `1499.00`, or with "," `1,499.00`."""
+    digits = exponent(currency)
+    whole, fraction = divmod(abs(minor), 10**digits)
+    return f"{'-' if minor < 0 else ''}{whole:{grouping}}" + (f".{fraction:0{digits}d}" if digits else "")
+
+
 CurrencyCode = Annotated[str, AfterValidator(_known)]
 
 
@@ -36,9 +43,7 @@ class Money(BaseModel):
     value: Annotated[StrictInt, Field(gt=0, le=10**15)]
 
     def __str__(self) -> str:
-        digits = exponent(self.currency)
-        whole, fraction = divmod(self.value, 10**digits)
-        return f"{self.currency} {whole:,}" + (f".{fraction:0{digits}d}" if digits else "")
+        return f"{self.currency} {major_units(self.value, self.currency, ',')}"
 
 
 class MoneyTotal(BaseModel):

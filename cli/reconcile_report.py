@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from activities.reconciliation import Reconciled
+from agreements.money import major_units
 from agreements.reconciliation import DifferenceStatus, Finding, Side, Total, words
 from cli import tables
 from store.tables import SettlementDifference
@@ -171,7 +172,7 @@ def _cells(row: SettlementDifference) -> list[str]:
 
 def _money(side: Side) -> str:
     """A number a spreadsheet can add up; ours to write, so a minus is no danger."""
-    return words.decimal(side.amount, side.currency) if side.amount is not None and side.currency else ""
+    return major_units(side.amount, side.currency) if side.amount is not None and side.currency else ""
 
 
 def _text(value: str | None) -> str:

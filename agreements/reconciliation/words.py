@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agreements.money import exponent
+from agreements.money import major_units
 from agreements.reconciliation.records import Finding, Reason, RowKind, Side
 
 NAMES: Mapping[Reason, str] = {
@@ -74,17 +74,7 @@ def money(amount: int | None, currency: str | None) -> str:
     """`PHP 1,499.00`, with its sign; empty where nothing is said."""
     if amount is None or currency is None:
         return ""
-    digits = exponent(currency)
-    whole, fraction = divmod(abs(amount), 10**digits)
-    minus = "-" if amount < 0 else ""
-    return f"{currency} {minus}{whole:,}" + (f".{fraction:0{digits}d}" if digits else "")
-
-
-def decimal(amount: int, currency: str) -> str:
-    """`1499.00`: major units for a spreadsheet."""
-    digits = exponent(currency)
-    whole, fraction = divmod(abs(amount), 10**digits)
-    return f"{'-' if amount < 0 else ''}{whole}" + (f".{fraction:0{digits}d}" if digits else "")
+    return f"{currency} {major_units(amount, currency, ',')}"
 
 
 def what_to_do(reason: Reason) -> str:

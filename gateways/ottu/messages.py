@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from agreements.money import Money, exponent
+from agreements.money import Money, exponent, major_units
 from gateways.ottu import signing
 
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
@@ -116,9 +116,7 @@ class Message:
 
 def decimal_text(money: Money) -> str:
     """The amount as Ottu writes it: major units with all of the currency's decimals."""
-    digits = exponent(money.currency)
-    whole, fraction = divmod(money.value, 10**digits)
-    return f"{whole}.{fraction:0{digits}d}" if digits else str(whole)
+    return major_units(money.value, money.currency)
 
 
 def parsed(body: bytes) -> Any:

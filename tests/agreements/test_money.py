@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agreements.money import Money, exponent
+from agreements.money import Money, exponent, major_units
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,13 @@ from agreements.money import Money, exponent
 )
 def test_as_people_read_it(currency: str, value: int, text: str) -> None:
     assert str(Money(currency=currency, value=value)) == text
+
+
+@pytest.mark.parametrize(
+    ("currency", "value", "text"), [("PHP", -149_905, "-1499.05"), ("KWD", -1, "-0.001"), ("JPY", 0, "0")]
+)
+def test_sums_may_be_below_zero(currency: str, value: int, text: str) -> None:
+    assert major_units(value, currency) == text
 
 
 @given(st.sampled_from(["PHP", "JPY", "KWD", "USD", "EUR", "VND", "BHD", "CLF"]), st.integers(1, 10**15))
