@@ -128,9 +128,9 @@ def _twice(finding: Finding) -> str:
 
 
 def _status(finding: Finding) -> str:
-    ours, theirs = finding.ours or Side(), finding.theirs or Side()
-    told = "in a word that is not documented" if theirs.status == "other" else theirs.status or "done"
-    return f"{_moved(finding).rstrip(',')} ({ours.status}), is {told} at the provider."
+    theirs = finding.theirs or Side()
+    told = "in a state that is not documented" if theirs.status == "other" else theirs.status or "done"
+    return f"{_moved(finding)} is {told} at the provider."
 
 
 def _both(finding: Finding) -> str:
@@ -164,9 +164,8 @@ def _notification(finding: Finding) -> str:
 
 def _undone(finding: Finding) -> str:
     theirs = finding.theirs or Side()
-    return f"{_moved(finding)} came to nothing: the provider reports a {kind(finding.kind)} of " + (
-        f"{money(theirs.amount, theirs.currency)}."
-    )
+    undoing = f"a {kind(finding.kind)} of {money(theirs.amount, theirs.currency)}"
+    return f"{_moved(finding)} came to nothing: the provider reports {undoing}."
 
 
 def _disputed(finding: Finding) -> str:
@@ -181,9 +180,8 @@ def _sums(finding: Finding) -> str:
     if theirs is None:
         return f"{label}: the details have {details}; the summary has no line for it."
     fees = f", fees {money(theirs.fee, theirs.fee_currency)}" if theirs.fee is not None else ""
-    return f"{label}: the details make {details}; the summary says {theirs.count} rows, " + (
-        f"{money(theirs.amount, theirs.currency)}{fees}."
-    )
+    summary = f"{theirs.count} rows, {money(theirs.amount, theirs.currency)}{fees}"
+    return f"{label}: the details make {details}; the summary says {summary}."
 
 
 _TELLERS = {

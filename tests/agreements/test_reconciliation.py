@@ -229,6 +229,13 @@ def test_what_is_a_difference(ledger: list[Movement], rows: list[ReportRow], rea
         assert what_to_do(each.reason)
 
 
+def test_another_outcome_is_told_once_of_either_side() -> None:
+    [difference] = found([row(FAILED, 2, outcome=RowOutcome.OTHER)], [FAILED])
+    assert tell(difference) == (
+        f"The payment of PHP 499.00, {FAILED.status} in the ledger, is in a state that is not documented at the provider."
+    )
+
+
 def test_a_notification_is_the_third_witness() -> None:
     assert found([row(ONE, 2)], [ONE], [said(ONE)]) == []
     assert found([row(ONE, 2)], [ONE], [said(ONE, moved=None, amount=None, currency=None)]) == []
