@@ -66,6 +66,11 @@ class Evidence(BaseModel):
             return self
         return self.model_copy(update={"sightings": (*self.sightings, sighting)})
 
+    def without_visitor(self) -> Evidence:
+        """The same without addresses and browsers."""
+        nobody = {"ip": None, "user_agent": None}
+        return self.model_copy(update={"sightings": tuple(seen.model_copy(update=nobody) for seen in self.sightings)})
+
 
 def document(terms: Terms, *, merchant: str, agreement: str, reference: str, payment_method: str) -> dict[str, Any]:
     """What a customer agrees to: with whom, how they pay, and the complete terms, amount and seller among them.

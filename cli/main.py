@@ -21,6 +21,7 @@ from cli import (
     charge_views,
     charges,
     codec,
+    customers,
     deployments,
     events,
     invariants,
@@ -41,6 +42,7 @@ app = typer.Typer(
 app.add_typer(bench.app, name="bench")
 app.add_typer(merchants.app, name="merchants")
 app.add_typer(agreements.app, name="agreements")
+app.add_typer(customers.app, name="customers")
 charges.app.command("list")(charge_views.list_)
 charges.app.command("show")(charge_views.show)
 app.add_typer(charges.app, name="charges")

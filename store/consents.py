@@ -82,6 +82,14 @@ def evidence(vault: Vault, consent: Consent) -> Evidence:
     return Evidence.model_validate_json(vault.open(_PURPOSE, consent.sealed_evidence))
 
 
+def forget_visitor(vault: Vault, consent: Consent) -> None:
+    """Who was seen is forgotten; where, when and in which language stays, and so does what the merchant's page said.
+
+    Raises VaultError.
+    """
+    consent.sealed_evidence = _sealed(vault, evidence(vault, consent).without_visitor())
+
+
 def _sealed(vault: Vault, found: Evidence) -> str:
     return vault.seal(_PURPOSE, found.model_dump_json())
 
