@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.sandbox import pivot_support
+from tests.sandbox import ottu_support, pivot_support
 from tests.sandbox.ottu_support import Merchant as OttuMerchant
 from tests.sandbox.ottu_support import an_ottu
 from tests.sandbox.pivot_support import Callbacks, Shop, a_pivot_sandbox
@@ -47,6 +49,13 @@ async def ottu(running_ottu: OttuMerchant) -> AsyncIterator[OttuMerchant]:
     await running_ottu.begin()
     yield running_ottu
     await running_ottu.quiet()  # nothing of this test may reach the inbox of the next
+
+
+@pytest.fixture
+async def impatient(tmp_path: Path) -> AsyncIterator[OttuMerchant]:
+    """At an Ottu of its own, which does not wait long for a merchant's answer."""
+    async with an_ottu(tmp_path, replace(ottu_support.FAST, answer_within=0.3)) as merchant:
+        yield merchant
 
 
 @pytest.fixture(scope="session")

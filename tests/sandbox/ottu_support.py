@@ -18,11 +18,11 @@ from fastapi import FastAPI, Request, Response
 from gateways.ottu.signing import verify
 from sandbox.ottu.app import create_app
 from sandbox.ottu.settings import OttuSettings
-from tests.sandbox.support import serving
+from tests.sandbox.support import PATIENCE, serving
 
 START = datetime(2026, 11, 20, 9, 15, 2, tzinfo=UTC)
 MERCHANT, API_KEY, HMAC_KEY = "mer_desert", "DESERTBK.s3cret", "local-sandbox-hmac-key"
-FAST = OttuSettings(notification_delay=timedelta(milliseconds=10), hold=1.0, answer_within=0.3, speed=50.0)
+FAST = OttuSettings(notification_delay=timedelta(milliseconds=10), hold=1.0, answer_within=10.0, speed=50.0)
 VISA, MASTERCARD, DECLINED = "4508750015741019", "5123450000000008", "5555555555554444"
 CHALLENGED, SOON, EXPIRED = "4012000033330026", "2223000000000007", "4012888888881881"
 AGREEMENT = {
@@ -72,7 +72,7 @@ class Merchant:
     clock: str | None = "clk_1"
     now: datetime = START
     authorization: str = f"Api-Key {API_KEY}"
-    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=5, trust_env=False))
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE, trust_env=False))
 
     async def begin(self) -> None:
         """Everything as at the start."""
@@ -134,7 +134,7 @@ class Merchant:
     async def quiet(self) -> dict[str, Any]:
         """Waits until nothing that is due on the merchant's clock is unfinished; the clock's state."""
         state = await self.admin(f"clocks/{self.clock}")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while state["outstanding"]:
             assert time.monotonic() < deadline, state
             await asyncio.sleep(0.01)

@@ -19,11 +19,11 @@ from fastapi import FastAPI, Request, Response
 from gateways.pivot.encryption import encrypt
 from sandbox.pivot.app import create_app
 from sandbox.pivot.settings import PivotSettings
-from tests.sandbox.support import serving
+from tests.sandbox.support import PATIENCE, serving
 
 START = datetime(2027, 1, 31, 1, tzinfo=UTC)
 CLIENT_ID, SECRET, KEY = "cli_1", "sec_1", "callback-key-1"
-FAST = PivotSettings(notification_delay=timedelta(milliseconds=10), hold=0.5, acknowledge_within=1.0)
+FAST = PivotSettings(notification_delay=timedelta(milliseconds=10), hold=0.5)
 FRICTIONLESS, CHALLENGE = "4440000112200001", "4440000112290002"
 URLS = {
     "successReturnUrl": "https://shop.example/ok",
@@ -74,7 +74,7 @@ class Shop:
     clock: str | None = "clk_1"
     now: datetime = START
     token: str = ""
-    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=5, trust_env=False))
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE, trust_env=False))
 
     async def register(self, profile: str = "token_never", client_id: str = CLIENT_ID) -> None:
         await self.admin(
@@ -155,7 +155,7 @@ class Shop:
 
     async def quiet(self) -> Data:
         """Waits until nothing that is due on the clock is unfinished; the clock's state."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while (state := await self.admin(f"clocks/{self.clock}"))["outstanding"]:
             assert time.monotonic() < deadline, state
             await asyncio.sleep(0.01)

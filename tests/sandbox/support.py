@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from fastapi import FastAPI, Request, Response
 from starlette.applications import Starlette
 
+from cli.embedded.ports import free_port as free_port
 from gateways.antom.signing import load_public_key, sign, verify
 from sandbox.antom.app import create_app
 from sandbox.antom.keys import public_text
@@ -28,13 +28,11 @@ from sandbox.server import Server
 START = datetime(2027, 1, 31, 1, tzinfo=UTC)
 CLIENT_ID = "SANDBOX_5X00000000000001"
 SUCCESS = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
-FAST = AntomSettings(notification_delay=AntomSettings.notification_delay / 10, hold=1.0, acknowledge_within=0.5)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+FAST = AntomSettings(notification_delay=AntomSettings.notification_delay / 10, hold=1.0)
+PATIENCE = 60.0
+"""Seconds for what is awaited: on a machine that is busy with much else everything takes long."""
+IMPATIENCE = httpx.Timeout(PATIENCE, read=0.2)
+"""Of a caller who does not wait for an answer, though for the connection."""
 
 
 @asynccontextmanager
@@ -50,7 +48,7 @@ async def serving(app: Starlette, port: int | None = None) -> AsyncIterator[str]
         await task
 
 
-async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Waits until a condition holds; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -111,7 +109,7 @@ class Merchant:
     client_id: str = CLIENT_ID
     clock: str | None = None
     now: datetime | None = None
-    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=5, trust_env=False))
+    http: httpx.AsyncClient = field(default_factory=lambda: httpx.AsyncClient(timeout=PATIENCE, trust_env=False))
 
     async def register(self, notify_url: str | None) -> None:
         answer = await self.http.post(
@@ -181,7 +179,7 @@ class Merchant:
     async def quiet(self) -> dict[str, Any]:
         """Waits until nothing that is due on the merchant's clock is unfinished; the clock's state."""
         state = await self.admin(f"clocks/{self.clock}")
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while state["outstanding"]:
             assert time.monotonic() < deadline, state
             await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ import pytest
 
 from gateways.antom.signing import BadSignature
 from sandbox.antom.scripts import REFUSALS, VOCABULARY
-from tests.sandbox.support import START, Inbox, Merchant, code, until
+from tests.sandbox.support import IMPATIENCE, START, Inbox, Merchant, code, until
 
 DAY = timedelta(days=1)
 CONFIRMED = {
@@ -229,7 +229,7 @@ async def test_a_lost_answer_leaves_the_truth_to_be_inquired(merchant: Merchant,
 
 async def test_a_timed_out_debit_never_happened(merchant: Merchant) -> None:
     token = (await merchant.token("timeout,success"))["accessToken"]
-    impatient = httpx.AsyncClient(timeout=0.2, trust_env=False)
+    impatient = httpx.AsyncClient(timeout=IMPATIENCE, trust_env=False)
     patient, merchant.http = merchant.http, impatient
     with pytest.raises(httpx.ReadTimeout):
         await merchant.pay(token)

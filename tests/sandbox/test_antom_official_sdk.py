@@ -56,7 +56,7 @@ from fastapi import FastAPI, Request, Response
 
 from sandbox.antom.app import create_app
 from sandbox.antom.keys import public_text
-from tests.sandbox.support import CLIENT_ID, FAST, KEY, SUCCESS, serving
+from tests.sandbox.support import CLIENT_ID, FAST, KEY, PATIENCE, SUCCESS, serving
 
 HOST = "https://open-sea-global.alipay.com"
 # The SDK reads bare base64 only as PKCS#1.
@@ -92,7 +92,7 @@ async def sdk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
     async with serving(hooks) as hook, serving(create_app(tmp_path / "antom.sqlite3", settings=FAST)) as url:
 
         def plain(**_: Any) -> http.client.HTTPConnection:
-            return http.client.HTTPConnection("127.0.0.1", urlsplit(url).port, timeout=5)
+            return http.client.HTTPConnection("127.0.0.1", urlsplit(url).port, timeout=PATIENCE)
 
         monkeypatch.setattr(default_http_rpc, "http_client", SimpleNamespace(HTTPSConnection=plain))
         async with httpx.AsyncClient(trust_env=False) as admin:

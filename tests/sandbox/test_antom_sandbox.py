@@ -169,13 +169,14 @@ async def test_a_merchant_that_does_not_acknowledge_delays_the_redirect_only(mer
     assert len(inbox.of("AUTHCODE_CREATED")) == 1
 
 
-async def test_a_merchant_that_never_answers_delays_the_redirect_for_a_while(merchant: Merchant, inbox: Inbox) -> None:
-    inbox.hold.clear()
-    assert await merchant.approve(await merchant.consult())
-    assert inbox.received == []
-    inbox.hold.set()
-    await merchant.quiet()
-    assert len(inbox.of("AUTHCODE_CREATED")) == 1
+async def test_a_merchant_that_never_answers_delays_the_redirect_for_a_while(tmp_path: Path) -> None:
+    async with a_sandbox(tmp_path, replace(FAST, acknowledge_within=0.3)) as (merchant, inbox):
+        inbox.hold.clear()
+        assert await merchant.approve(await merchant.consult())
+        assert inbox.received == []
+        inbox.hold.set()
+        await merchant.quiet()
+        assert len(inbox.of("AUTHCODE_CREATED")) == 1
 
 
 async def test_the_notify_url_of_the_request_wins(merchant: Merchant, inbox: Inbox) -> None:

@@ -186,7 +186,8 @@ async def test_a_card_may_ask_its_holder_first(ottu: Merchant, decision: str, ex
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 500, 0])
-async def test_a_customer_whose_payment_was_not_taken_note_of_stays(ottu: Merchant, status: int) -> None:
+async def test_a_customer_whose_payment_was_not_taken_note_of_stays(impatient: Merchant, status: int) -> None:
+    ottu = impatient
     ottu.inbox.answers = [status]
     session = await ottu.create()
     answer = await ottu.pay(session["checkout_url"])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.ottu_support import AGREEMENT, START, VISA, Merchant, debits, gateway_code, said
+from tests.sandbox.support import PATIENCE
 
 PAID = ("success", "paid")
 UNPAID = ("failed", "attempted")
@@ -173,9 +174,9 @@ async def test_without_a_clock_real_time_counts(ottu: Merchant) -> None:
     ottu.clock = None
     token = await ottu.agree()
     session = await ottu.create(expiration_time="00:00:30")  # at fifty times the speed
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while await ottu.state(session["session_id"]) != "expired":
             await asyncio.sleep(0.02)
     assert (await ottu.charge(session["session_id"], token, expect=400))["result"] == "failed"
     taken = datetime.fromisoformat((await ottu.ledger())[0]["virtual_time"])
-    assert abs(datetime.now(UTC) - taken) < timedelta(seconds=30)
+    assert abs(datetime.now(UTC) - taken) < timedelta(minutes=3)

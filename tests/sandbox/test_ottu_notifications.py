@@ -26,7 +26,8 @@ async def test_any_answer_ends_the_delivery(ottu: Merchant, status: int, deliver
     assert await log(ottu) == [(1, delivered)]
 
 
-async def test_a_merchant_that_does_not_answer_is_asked_three_times_in_all(ottu: Merchant) -> None:
+async def test_a_merchant_that_does_not_answer_is_asked_three_times_in_all(impatient: Merchant) -> None:
+    ottu = impatient
     ottu.inbox.answers = [0, 0, 0, 0]
     await ottu.pay((await ottu.create())["checkout_url"])
     state = await ottu.quiet()
@@ -39,7 +40,8 @@ async def test_a_merchant_that_does_not_answer_is_asked_three_times_in_all(ottu:
     assert len({body["reference_number"] for body in ottu.inbox.received}) == 1
 
 
-async def test_a_late_answer_to_a_repeat_is_enough(ottu: Merchant) -> None:
+async def test_a_late_answer_to_a_repeat_is_enough(impatient: Merchant) -> None:
+    ottu = impatient
     ottu.inbox.answers = [0, 200]
     await ottu.pay((await ottu.create())["checkout_url"])
     await ottu.advance(RESEND)

@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 
 from tests.sandbox.ottu_support import START, Inbox, Merchant, said
-from tests.sandbox.support import free_port, serving
+from tests.sandbox.support import PATIENCE, free_port, serving
 from tests.sandbox.test_sandbox_process import healthy
 
 
@@ -25,7 +25,7 @@ async def sandbox_process(data: Path, port: int) -> AsyncIterator[subprocess.Pop
     command = [sys.executable, "-P", "-m", "cli.main", "sandbox", "--data", str(data), "--ottu-port", str(port)]
     process = subprocess.Popen(command)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not await asyncio.to_thread(healthy, port):
                 assert process.poll() is None
                 await asyncio.sleep(0.05)
@@ -38,7 +38,7 @@ async def sandbox_process(data: Path, port: int) -> AsyncIterator[subprocess.Pop
 async def test_a_killed_sandbox_carries_on(tmp_path: Path) -> None:
     port, inbox, hooks = free_port(), Inbox(), FastAPI()
     hooks.add_route("/{path:path}", inbox.take, methods=["POST"])
-    async with serving(hooks) as inbox.url, httpx.AsyncClient(timeout=5, trust_env=False) as http:
+    async with serving(hooks) as inbox.url, httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
         ottu = Merchant(f"http://127.0.0.1:{port}", inbox, http=http)
         async with sandbox_process(tmp_path, port) as process:
             await ottu.register()

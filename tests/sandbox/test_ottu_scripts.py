@@ -10,6 +10,7 @@ import pytest
 from gateways.ottu.signing import BadSignature
 from sandbox.ottu.scripts import GATEWAY_CODES, OTTUS_OWN, VOCABULARY
 from tests.sandbox.ottu_support import START, Merchant, debits, gateway_code, said
+from tests.sandbox.support import IMPATIENCE
 
 DECLINES = {
     "insufficient_funds": ("INSUFFICIENT_FUNDS", "51"),
@@ -142,7 +143,7 @@ async def test_a_timed_out_debit_never_reached_ottu(ottu: Merchant) -> None:
     token = await ottu.agree("timeout,timeout,success")
     session_id = (await ottu.create())["session_id"]
     patient = ottu.http
-    async with httpx.AsyncClient(timeout=0.2, trust_env=False) as ottu.http:
+    async with httpx.AsyncClient(timeout=IMPATIENCE, trust_env=False) as ottu.http:
         with pytest.raises(httpx.ReadTimeout):
             await ottu.charge(session_id, token)
     ottu.http = patient

@@ -14,6 +14,7 @@ import pytest
 from sandbox.pivot.cards import FAILURES
 from sandbox.pivot.scripts import ERRORS, VOCABULARY
 from tests.sandbox.pivot_support import CHALLENGE, URLS, Callbacks, Data, Shop, shape_of
+from tests.sandbox.support import IMPATIENCE
 
 DECLINES = {
     "insufficient_funds": ("INSUFFICIENT_FUND", "51"),
@@ -286,7 +287,7 @@ async def test_a_lost_answer_leaves_the_truth_to_be_found_by_reference(
 async def test_a_timed_out_debit_never_happened(shop: Shop) -> None:
     stored = await shop.save_card(script="timeout,timeout,success")
     request_id, body = uuid4().hex, shop.debit(stored)
-    impatient = httpx.AsyncClient(timeout=0.2, trust_env=False)
+    impatient = httpx.AsyncClient(timeout=IMPATIENCE, trust_env=False)
     patient, shop.http = shop.http, impatient
     with pytest.raises(httpx.ReadTimeout):
         await shop.send("POST", "/v2/payments", body, request_id=request_id)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.sandbox.pivot_support import START, Callbacks, Shop
-from tests.sandbox.support import free_port
+from tests.sandbox.support import PATIENCE, free_port
 
 
 @asynccontextmanager
@@ -24,17 +24,21 @@ async def a_process(data: Path, port: int) -> AsyncIterator[None]:
     process = subprocess.Popen([sys.executable, "-m", "cli.main", "sandbox", *options])
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
-            for _ in range(600):
-                assert process.poll() is None
-                try:
-                    await client.get(f"http://127.0.0.1:{port}/_sandbox/health")
-                    break
-                except httpx.TransportError:
+            async with asyncio.timeout(PATIENCE):
+                while not await _answers(client, port):
+                    assert process.poll() is None
                     await asyncio.sleep(0.05)
         yield
     finally:
         process.kill()
         await asyncio.to_thread(process.wait)
+
+
+async def _answers(client: httpx.AsyncClient, port: int) -> bool:
+    try:
+        return (await client.get(f"http://127.0.0.1:{port}/_sandbox/health")).is_success
+    except httpx.TransportError:
+        return False
 
 
 async def test_a_killed_sandbox_carries_on(tmp_path: Path, shop: Shop, callbacks: Callbacks) -> None:

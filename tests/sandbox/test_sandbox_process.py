@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.sandbox.support import KEY, START, Inbox, Merchant, an_inbox, code, free_port, until
+from tests.sandbox.support import KEY, PATIENCE, START, Inbox, Merchant, an_inbox, code, free_port, until
 
 PROGRAM = """
 import sys
@@ -30,7 +30,7 @@ def sandbox_process(data: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """The sandbox in a process of its own, answering."""
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(data), str(port)])
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while not healthy(port):
             assert process.poll() is None
             assert time.monotonic() < deadline
@@ -110,7 +110,7 @@ async def test_news_under_way_at_the_kill_is_sent_again(tmp_path: Path, inbox: I
 def test_a_signal_stops_it_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with sandbox_process(tmp_path, free_port()) as process:
         process.send_signal(number)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
         second = subprocess.run(
             [sys.executable, "-c", PROGRAM, str(tmp_path / "second"), str(port)],
             capture_output=True,
-            timeout=30,
+            timeout=PATIENCE,
             check=False,
         )
     assert second.returncode != 0
