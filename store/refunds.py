@@ -50,9 +50,14 @@ async def ask(change: Change, charge_id: str, amount: Money | None, reason: str 
     left = attempt.amount - await _counted(change, attempt)
     if left <= 0:
         raise Conflict("all of it has gone back or is on its way back")
-    amount = amount or Money(currency=attempt.currency, value=left)
-    _check(change, attempt, amount, left)
-    return _write(change, attempt, RefundKind.REFUND, amount, reason)
+    rest = Money(currency=attempt.currency, value=left)
+    try:
+        _check(change, attempt, amount or rest, left)
+    except AmountRefused as error:
+        if amount is not None:
+            raise
+        raise Conflict(f"{rest} is left of it, and {error}") from error
+    return _write(change, attempt, RefundKind.REFUND, amount or rest, reason)
 
 
 async def give_back(change: Change, charge: Charge) -> Refund:

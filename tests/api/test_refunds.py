@@ -207,6 +207,18 @@ async def test_what_is_left_of_a_paid_charge_is_given_back_by_a_refund(shop: Sho
     assert (rest["kind"], rest["amount"]["value"]) == ("refund", 39900)
 
 
+async def test_a_rest_too_small_to_go_back_is_a_matter_of_state_and_no_field_s_fault(
+    shop: Shop, database: Database
+) -> None:
+    """GCash moves PHP 1.00 at least."""
+    _, charge_id = await a_charge(database, shop)
+    await shop.post(f"/v1/charges/{charge_id}/refunds", php(49895))
+    for call in ("cancel", "refunds"):
+        refused = assert_problem(await shop.post(f"/v1/charges/{charge_id}/{call}"), 409, "state_conflict")
+        assert "PHP 0.05 is left" in refused["detail"]
+        assert "errors" not in refused
+
+
 async def test_a_refund_on_the_portal_is_matched_by_its_payment_within_the_account(
     shop: Shop, live_shop: Shop, database: Database
 ) -> None:
