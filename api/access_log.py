@@ -50,7 +50,7 @@ class AccessLog:
 
 
 def _tell(span: trace.Span, scope: Scope, status: int, seconds: float) -> None:
-    route = getattr(scope.get("route"), "path", "none")
+    route = getattr(scope.get("route"), "path_format", "none")
     method = scope["method"] if scope["method"] in _METHODS else "other"
     named = {name: value for name, value in scope.get("path_params", {}).items() if name in _IDS}
     metrics.REQUEST_SECONDS.labels(method, route, status).observe(seconds)

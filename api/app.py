@@ -142,7 +142,7 @@ def _handle_errors(app: FastAPI, public_url: str) -> None:
         if away is not None:
             _log.warning("away", part=away, error=type(error).__name__)
             return answer(Problem("unavailable", f"{away} does not answer", headers={"Retry-After": "2"}))
-        route = getattr(request.scope.get("route"), "path", "none")
+        route = getattr(request.scope.get("route"), "path_format", "none")
         _log.error("unhandled", route=route, error=type(error).__name__, exc_info=error)
         failed = answer(Problem("internal_error", "the request could not be completed"))
         failed.headers.update(always)  # answered outside of the middleware

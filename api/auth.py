@@ -42,7 +42,7 @@ def _actor(request: Request, caller: Peer, key: ApiKey) -> Actor:
     """Who calls, as the trail keeps it. Bodies have been read by now, not checked; only checked calls get that far."""
     body = getattr(request.state, "json", None)
     reason = body.get("reason") if isinstance(body, dict) else None
-    route = getattr(request.scope.get("route"), "path", "")
+    route = getattr(request.scope.get("route"), "path_format", "")
     return Actor(
         "api",
         f"{request.method} {route}",

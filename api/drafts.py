@@ -75,7 +75,7 @@ class AgreementBody(BaseModel):
 
 async def checked(session: AsyncSession, principal: Principal, body: AgreementBody) -> Draft:
     """The body with an id of its own and complete terms. Raises the 422 problem that names everything wrong with it."""
-    errors = [*_return_url(body, principal), *_method(body)]
+    errors = [*_customer(body), *_return_url(body, principal), *_method(body)]
     account = await merchants.account_for(session, principal, body.gateway)
     if account is None and body.gateway in catalog.GATEWAYS:
         errors.append(_error("/gateway", f"no {body.gateway} account is connected in this mode"))
@@ -133,6 +133,11 @@ async def _credential(
         now=now,
     )
     return [_error(pointer, refused)] if refused else []
+
+
+def _customer(body: AgreementBody) -> Iterator[FieldError]:
+    if body.customer.id in (".", ".."):  # every client resolves these in an address
+        yield _error("/customer/id", "this id cannot stand in an address")
 
 
 def _return_url(body: AgreementBody, principal: Principal) -> Iterator[FieldError]:

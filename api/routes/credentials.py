@@ -18,9 +18,12 @@ from api.views import ListView
 from store import reads, views
 from store.tables.columns import utcnow
 
-router = APIRouter(prefix="/v1/customers/{customer_id}/credentials", tags=["credentials"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1/customers/{customer_id:path}/credentials", tags=["credentials"], route_class=StrictRoute)
 
-CustomerId = Annotated[str, Path(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", description="The merchant's own id.")]
+CustomerId = Annotated[
+    str,
+    Path(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$", description="The merchant's own id; `/` in it as `%2F`."),
+]
 
 
 @router.get("")

@@ -106,6 +106,7 @@ MEANINGLESS: list[tuple[str, dict[str, Any], str]] = [
     ("metadata key of 41 characters", body(metadata={"k" * 41: "v"}), f"/metadata/{'k' * 41}"),
     ("metadata value of 501 characters", body(metadata={"k": "v" * 501}), "/metadata/k"),
     ("metadata of 51 entries", body(metadata={str(n): "" for n in range(51)}), "/metadata"),
+    ("a customer id that addresses cannot hold", body(customer={"id": ".."}), "/customer/id"),
     ("a list for an object", body(customer=[]), "/customer"),
     ("null for an object", body(terms={}) | {"terms": None}, "/terms"),
 ]

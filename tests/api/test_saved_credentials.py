@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -60,6 +61,14 @@ async def test_a_customers_credentials_are_listed_newest_first_and_nobody_elses(
         assert_problem(answer, 404, "not_found")
     assert_problem(await delete(shop, "crd_nonsense"), 404, "not_found")
     assert_problem(await shop.get("/v1/customers/%00/credentials"), 422, "invalid_request")
+
+
+async def test_a_customer_whose_id_has_slashes_is_found(shop: Shop, database: Database, vault: Vault) -> None:
+    _, credential = await given(shop, database, vault, ended=True, customer={"id": "org/7/credentials"})
+    path = f"/v1/customers/{quote('org/7/credentials', safe='')}/credentials"
+    assert [row["id"] for row in (await shop.get(path)).json()["data"]] == [credential]
+    assert (await shop.http.delete(f"{path}/{credential}", headers=shop.bearer)).status_code == 204
+    assert (await shop.get(path)).json()["data"] == []
 
 
 async def test_marks_and_expiry_of_a_card_are_told_with_what_they_mean(
