@@ -92,7 +92,7 @@ def _found_out_and_given_back(standing: Standing) -> Iterator[Step]:
             due_at=attempt.at,
             subject=attempt.attempt_id,
             attempt=attempt.attempt,
-            title=f"ask what became of {_cycle(attempt.cycle)}, attempt {attempt.attempt}",
+            title=f"ask what became of {called(attempt.cycle)}, attempt {attempt.attempt}",
         )
     for reversal in standing.reversals:
         yield Step(
@@ -114,29 +114,31 @@ def _collecting(standing: Standing) -> Iterator[Step]:
     for charge in standing.charges:
         left = "" if charge.budget_left is None else f", {charge.budget_left} left"
         because = f" ({charge.rule}{left})" if charge.rule else ""
+        what = "on demand" if charge.cycle is None else called(charge.cycle)
         yield Step(
             kind=StepKind.CHARGE,
             due_at=charge.at,
             subject=charge.charge_id,
             attempt=charge.attempt,
             on_demand=charge.cycle is None,
-            title=f"charge {_cycle(charge.cycle)}, attempt {charge.attempt}: {charge.amount}{because}",
+            title=f"charge {what}, attempt {charge.attempt}: {charge.amount}{because}",
         )
     for notice in standing.notices:
         yield Step(
             kind=StepKind.ANNOUNCE,
             due_at=notice.at,
             subject=notice.charge_id,
-            title=f"announce {_cycle(notice.cycle)}",
+            title=f"announce {called(notice.cycle)}",
         )
     for deadline in standing.deadlines:
         yield Step(
             kind=StepKind.LAPSE,
             due_at=deadline.at,
             subject=deadline.charge_id,
-            title=f"give up {_cycle(deadline.cycle)} unless the customer has acted",
+            title=f"give up {called(deadline.cycle)} unless the customer has acted",
         )
 
 
-def _cycle(cycle: int | None) -> str:
-    return "on demand" if cycle is None else f"cycle {cycle}"
+def called(cycle: int | None) -> str:
+    """What a charge is called for people, by its cycle."""
+    return "a charge on demand" if cycle is None else f"cycle {cycle}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from agreements.agenda import Step, StepKind, next_step
+from agreements.agenda import Step, StepKind, called, next_step
 from agreements.standing import DueCharge, Standing
 from agreements.status import AGREEMENT_ENDS, AgreementStatus, Stop
 
@@ -50,7 +50,7 @@ def explain(standing: Standing, now: datetime) -> str:
     lines.append(f"- What would change it: {', '.join(_changes(standing, step))}.")
     last = next((charge for charge in standing.recent if charge.last), None)
     if last is not None:
-        lines.append(f"- Last decision: {_cycle(last.cycle)} ({last.amount}): {last.last}")
+        lines.append(f"- Last decision: {called(last.cycle)} ({last.amount}): {last.last}")
     return "\n".join(lines)
 
 
@@ -97,16 +97,17 @@ def stopped_by(standing: Standing) -> list[str]:
 
 def held_back(standing: Standing) -> list[str]:
     """The charges that would be tried, were debits not stopped, and when."""
+    if not stopped_by(standing):
+        return []
     return [
-        f"{_cycle(charge.cycle)}, attempt {charge.attempt}: {charge.amount}, {charge.at:%Y-%m-%d %H:%M} UTC"
+        f"{called(charge.cycle)}, attempt {charge.attempt}: {charge.amount}, {charge.at:%Y-%m-%d %H:%M} UTC"
         for charge in standing.charges
-        if stopped_by(standing)
     ]
 
 
 def _waits_for(standing: Standing) -> list[str]:
-    found = [f"what became of {_cycle(attempt.cycle)}, attempt {attempt.attempt}" for attempt in standing.unfinished]
-    found += [f"the customer, for {_cycle(waiting.cycle)}" for waiting in standing.deadlines]
+    found = [f"what became of {called(attempt.cycle)}, attempt {attempt.attempt}" for attempt in standing.unfinished]
+    found += [f"the customer, for {called(waiting.cycle)}" for waiting in standing.deadlines]
     if standing.authorization_expires_at is not None and standing.status is AgreementStatus.PENDING_AUTHORIZATION:
         found.append("the customer's authorization")
     return found
@@ -147,7 +148,3 @@ def _changes(standing: Standing, step: Step | None) -> list[str]:
     else:
         found.append("pausing it (`autodebit agreements pause`)")
     return [*found, "revoking it (signal `revoke`)", "another card (signal `request_card_change`)"]
-
-
-def _cycle(cycle: int | None) -> str:
-    return "a charge on demand" if cycle is None else f"cycle {cycle}"

@@ -231,9 +231,8 @@ def test_what_is_a_difference(ledger: list[Movement], rows: list[ReportRow], rea
 
 def test_another_outcome_is_told_once_of_either_side() -> None:
     [difference] = found([row(FAILED, 2, outcome=RowOutcome.OTHER)], [FAILED])
-    assert tell(difference) == (
-        f"The payment of PHP 499.00, {FAILED.status} in the ledger, is in a state that is not documented at the provider."
-    )
+    ours = f"The payment of PHP 499.00, {FAILED.status} in the ledger,"
+    assert tell(difference) == f"{ours} is in a state that is not documented at the provider."
 
 
 def test_a_notification_is_the_third_witness() -> None:
