@@ -174,7 +174,9 @@ async def _running(client: Client, version: str) -> int:
 
 async def _pinned_elsewhere(client: Client, name: str) -> str:
     found = await describe(client, name)
-    wanted = [f"'{name}:{build}'" for build in (found.current, found.ramping) if build]
+    # A share that was taken back stays on the books as one of nothing.
+    ramping = found.ramping if found.percent else None
+    wanted = [f"'{name}:{build}'" for build in (found.current, ramping) if build]
     if not wanted:
         raise NotThere(f"no build of {name} is current yet")
     kinds = ", ".join(f"'{kind.__name__}'" for kind in NUDGED)
