@@ -15,9 +15,10 @@ from agreements.notices import Wish
 from agreements.policies import OWN_POLICY, PolicyRefused, resolve
 from agreements.problems import problems
 from agreements.terms import Terms, complete
-from agreements.views import Customer, PaymentMethod
+from agreements.views import PaymentMethod
 from api import urls
 from api.consent_body import ConsentBody
+from api.customer_body import CustomerBody
 from api.problems import FieldError, Problem
 from store import clocks, credentials, ids, merchants, plans, reads
 from store.creation import Draft
@@ -60,7 +61,7 @@ class AgreementBody(BaseModel):
     """The merchant's own name for it, unique per merchant and mode."""
     gateway: Annotated[str, Field(min_length=1, max_length=32)]
     payment_method: ChosenMethod
-    customer: Customer
+    customer: CustomerBody
     terms: Terms
     retry_policy: Policy = "standard"
     notice: Wish | None = None

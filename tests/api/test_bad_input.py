@@ -107,6 +107,8 @@ MEANINGLESS: list[tuple[str, dict[str, Any], str]] = [
     ("metadata value of 501 characters", body(metadata={"k": "v" * 501}), "/metadata/k"),
     ("metadata of 51 entries", body(metadata={str(n): "" for n in range(51)}), "/metadata"),
     ("a customer id that addresses cannot hold", body(customer={"id": ".."}), "/customer/id"),
+    ("no e-mail address", body(customer={"id": "c", "email": "ana at example.com"}), "/customer/email"),
+    ("no phone number in E.164", body(customer={"id": "c", "phone": "0917 000 0000"}), "/customer/phone"),
     ("a list for an object", body(customer=[]), "/customer"),
     ("null for an object", body(terms={}) | {"terms": None}, "/terms"),
 ]
