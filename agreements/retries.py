@@ -125,9 +125,7 @@ def decide(case: Case, policy: RetryPolicy, rulebook: Rulebook, now: datetime) -
     an attempt to where they have room. Retries run into neither the next cycle nor the end of the terms.
     """
     on = schedule.today(case.plan.terms.timezone, now)
-    category, floors = _read(case, rulebook, on)
-    network = rulebook.network_rule(case.network, case.decline.network_code, case.decline.network_advice, on)
-    floors += [_Floor(rule.floor, rule.id) for rule in network if rule.floor]
+    category, network, floors = _read(case, rulebook, on)
     found = _forbidden(case, network) or _climb(case, category, policy, rulebook, floors, now)
     waits = found.action in (Action.NEEDS_CUSTOMER, Action.NEEDS_NEW_CARD)
     return Decision(
@@ -156,31 +154,34 @@ def hurdle(case: Case, rulebook: Rulebook, declined_at: datetime, now: datetime,
     risk decline. `renewed`: the token was replaced after the decline, which is all an invalid one needs.
     """
     on = schedule.today(case.plan.terms.timezone, now)
-    category, floors = _read(case, rulebook, on)
-    network = rulebook.network_rule(case.network, case.decline.network_code, case.decline.network_advice, on)
+    category, network, floors = _read(case, rulebook, on)
     found = _forbidden(case, network)
     if found is None and category in _FINAL and not (renewed and category is DeclineCategory.INVALID_CREDENTIAL):
         found = _Found(*_FINAL[category])
     if found and (found.action is not Action.OPERATOR or category is DeclineCategory.RISK):
         return Hurdle(found.rule)
-    floors += [_Floor(rule.floor, rule.id) for rule in network if rule.floor]
     last = max(floors, key=lambda floor: floor.wait, default=None)
     if last is not None and now < declined_at + last.wait:
         return Hurdle(last.rule, declined_at + last.wait)
     return None
 
 
-def _read(case: Case, rulebook: Rulebook, on: date) -> tuple[DeclineCategory, list[_Floor]]:
-    """The decline's category, which the provider's code may change once it has come too often, and its own floor."""
+def _read(case: Case, rulebook: Rulebook, on: date) -> tuple[DeclineCategory, Sequence[NetworkRule], Sequence[_Floor]]:
+    """The decline's category, which the provider's code may change once it has come too often; what the card's network
+    says of it; and before when neither of the two wants another attempt.
+    """
     decline = case.decline
+    network = rulebook.network_rule(case.network, decline.network_code, decline.network_advice, on)
+    floors = [_Floor(rule.floor, rule.id) for rule in network if rule.floor]
     if decline.raw_code is None:
-        return decline.category, []
+        return decline.category, network, floors
     meaning = rulebook.meaning(case.gateway, decline.raw_code, on)
-    floors = [_Floor(meaning.floor, meaning.rule)] if meaning.floor else []
+    if meaning.floor:
+        floors = [_Floor(meaning.floor, meaning.rule), *floors]
     seen = sum(earlier.raw_code == decline.raw_code for earlier in case.earlier)
     if meaning.at_most is not None and meaning.then is not None and seen >= meaning.at_most:
-        return meaning.then, floors
-    return decline.category, floors
+        return meaning.then, network, floors
+    return decline.category, network, floors
 
 
 def _forbidden(case: Case, network: Sequence[NetworkRule]) -> _Found | None:
