@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from temporalio.client import WorkflowHandle
 
@@ -48,7 +49,7 @@ class Scenario:
     after_order: Standing | None = None
     roll_after: int = 400
 
-    async def play(self, clock: WorkflowClock, **worker_options: int) -> Handle:
+    async def play(self, clock: WorkflowClock, **worker_options: Any) -> Handle:
         """Plays it to its end on workers of its own; every step must come as written down."""
         coming = iter(self.steps)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from temporalio import activity
@@ -103,7 +104,7 @@ def closed(last: Standing) -> Standing:
 
 @asynccontextmanager
 async def running(
-    client: Client, script: Script, start: AgreementStart, **worker_options: int
+    client: Client, script: Script, start: AgreementStart, identity: str | None = None, **worker_options: Any
 ) -> AsyncIterator[WorkflowHandle[AgreementWorkflow, AgreementStatus]]:
     """The agreement's workflow on queues of its own, with the scripted activities."""
     queue = f"agreements-{uuid4().hex}"
@@ -114,9 +115,10 @@ async def running(
             task_queue=queue,
             workflows=[AgreementWorkflow],
             activities=[script.obey(), *script.activities()],
-            **worker_options,  # type: ignore[arg-type]
+            identity=identity,
+            **worker_options,
         ),
-        Worker(client, task_queue=gateway, activities=script.activities()),
+        Worker(client, task_queue=gateway, activities=script.activities(), identity=identity),
     ):
         await client.start_workflow(
             AgreementWorkflow.run, start, id=agreement_workflow_id(start.standing.agreement.id), task_queue=queue

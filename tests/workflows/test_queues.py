@@ -9,6 +9,9 @@ from uuid import uuid4
 
 import pytest
 from temporalio import activity
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.common import Priority
 from temporalio.worker import Worker
@@ -120,8 +123,22 @@ async def _order(client: Client, *, large: int, small: int) -> list[str]:
     await asyncio.gather(*(start("large", "large", Urgency.RENEWAL) for _ in range(large)))
     await asyncio.gather(*(start("small", "small", Urgency.RENEWAL) for _ in range(small)))
     await start("revocation", "large", Urgency.REVOCATION)
+    async with asyncio.timeout(60):
+        while await _waiting(client, queue) < large + small + 1:
+            await asyncio.sleep(0.02)
     async with Worker(client, task_queue=queue, activities=[charge], max_concurrent_activities=1):
         async with asyncio.timeout(60):
             while len(done) < large + small + 1:
                 await asyncio.sleep(0.02)
     return done
+
+
+async def _waiting(client: Client, queue: str) -> int:
+    """How many the server knows to wait in the queue: it puts them there after it has answered."""
+    asked = DescribeTaskQueueRequest(
+        namespace=client.namespace,
+        task_queue=TaskQueue(name=queue),
+        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+        report_stats=True,
+    )
+    return (await client.workflow_service.describe_task_queue(asked)).stats.approximate_backlog_count

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -22,13 +21,15 @@ _TASKS = 36
 
 
 async def test_two_workers_together_keep_to_a_rate(clock: WorkflowClock) -> None:
-    """Without a limit all are called within a second of each other."""
-    gateway, calls = f"scripted-{uuid4().hex}", list[float]()
+    """Without a limit all are called within a second of each other. It is the server's clock that tells when each was
+    handed out: a busy worker comes to several at once.
+    """
+    gateway, calls = f"scripted-{uuid4().hex}", list[datetime]()
     await rates.keep(clock.client, [(gateway, Rate(24))], [], {gateway: 1})
 
     @activity.defn(name="charge")
     async def charge() -> None:
-        calls.append(time.monotonic())
+        calls.append(activity.info().started_time)
 
     async def start(number: int) -> None:
         await clock.client.start_activity(
@@ -47,7 +48,8 @@ async def test_two_workers_together_keep_to_a_rate(clock: WorkflowClock) -> None
     ):
         while len(calls) < _TASKS:
             await asyncio.sleep(0.02)
-    assert max(sum(first <= at < first + 1 for at in calls) for first in calls) <= 24
+    a_second = timedelta(seconds=1)
+    assert max(sum(first <= at < first + a_second for at in calls) for first in calls) <= 24
 
 
 async def test_the_settings_rule_the_gateways_they_name_and_no_other(clock: WorkflowClock) -> None:
