@@ -13,6 +13,7 @@ from typing import NamedTuple
 from agreements import schedule
 from agreements.schedule import DateRule, ForbiddenWindow, business_days, dates
 from agreements.terms import (
+    ON_DEMAND,
     AgreementType,
     AmountVariability,
     CatchUp,
@@ -39,8 +40,7 @@ _REQUIRED: dict[AgreementType, tuple[str, ...]] = {
     AgreementType.EVENT_BASED: (),
     AgreementType.OTHER: ("frequency",),
 }
-_ON_DEMAND = {AgreementType.UNSCHEDULED, AgreementType.EVENT_BASED}
-_MAY_BE_IRREGULAR = {*_ON_DEMAND, AgreementType.OTHER}
+_MAY_BE_IRREGULAR = {*ON_DEMAND, AgreementType.OTHER}
 
 # Neighbouring dates of every frequency repeat their gaps within a few years; this many cycles show them all, and
 # decades of holidays where dates roll.
@@ -76,7 +76,7 @@ def _missing(terms: Terms) -> Iterator[TermsProblem]:
 
 def _frequency(terms: Terms) -> Iterator[TermsProblem]:
     frequency = terms.frequency
-    if terms.type in _ON_DEMAND and frequency not in (None, Frequency.IRREGULAR):
+    if terms.type in ON_DEMAND and frequency not in (None, Frequency.IRREGULAR):
         yield TermsProblem("/frequency", f"must be irregular for an agreement of type {terms.type}, not {frequency}")
     if frequency is Frequency.IRREGULAR and terms.type not in _MAY_BE_IRREGULAR:
         yield TermsProblem("/frequency", f"irregular is not possible for an agreement of type {terms.type}")
@@ -87,7 +87,7 @@ def _frequency(terms: Terms) -> Iterator[TermsProblem]:
 def _amounts(terms: Terms) -> Iterator[TermsProblem]:
     variable = terms.amount_variability is AmountVariability.VARIABLE
     amount, cap = terms.amount, terms.max_amount_per_cycle
-    if amount is None and not variable and terms.type not in _ON_DEMAND:
+    if amount is None and not variable and terms.type not in ON_DEMAND:
         yield TermsProblem("/amount", "required when the amount is fixed")
     if cap is None and variable:
         yield TermsProblem("/max_amount_per_cycle", "required when the amount is variable")

@@ -1,7 +1,7 @@
 """The terms a payer consented to: what may be debited, how often, from when, until when.
 
 Shapes and field limits only; what fields must say together is in `agreements/problems.py`, and the dates they produce
-in `agreements/schedule.py`. Vocabulary: design §4 and gateways/ottu.md §2.2.
+in `agreements/schedule/`. Vocabulary: design §4 and gateways/ottu.md §2.2.
 """
 
 from __future__ import annotations
@@ -24,6 +24,10 @@ class AgreementType(StrEnum):
     UNSCHEDULED = "unscheduled"
     EVENT_BASED = "event_based"
     OTHER = "other"
+
+
+ON_DEMAND = frozenset({AgreementType.UNSCHEDULED, AgreementType.EVENT_BASED})
+"""Types that are debited when their merchant asks, and by no calendar."""
 
 
 class Frequency(StrEnum):
@@ -170,15 +174,7 @@ def spread(terms: Terms, minutes: int | None) -> Terms:
 
     Terms that say `null` want their debit at one instant, and on-demand terms have no date that many others have too.
     """
-    if (
-        minutes is None
-        or "debit_window_minutes" in terms.model_fields_set
-        or terms.type
-        in (
-            AgreementType.UNSCHEDULED,
-            AgreementType.EVENT_BASED,
-        )
-    ):
+    if minutes is None or "debit_window_minutes" in terms.model_fields_set or terms.type in ON_DEMAND:
         return terms
     hour, minute = map(int, terms.debit_time.split(":"))
     left = min(minutes, 24 * 60 - hour * 60 - minute)
