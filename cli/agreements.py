@@ -120,6 +120,8 @@ def _tell(door: FrontDoor, found: Json, timeline: list[Json]) -> None:
     charges = door.all("/v1/charges", agreement=found["id"])
     amounts = {each["id"]: in_words.owed(each) for each in charges}
     console.print(f"\n[bold]What happened[/bold] [dim](times in {zone})[/dim]")
+    if purged := in_words.purged(timeline):
+        console.print(f"[dim]{purged}[/dim]", soft_wrap=True)
     for entry in timeline:
         line = escape(in_words.happened(entry, amounts, zone))
         at = in_words.instant(entry["at"], zone)

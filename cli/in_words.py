@@ -71,6 +71,12 @@ def instant(text: str | None, zone: tzinfo = UTC) -> str:
     return f"{at:%Y-%m-%d %H:%M}" + ("Z" if zone is UTC else "")
 
 
+def purged(timeline: list[Json]) -> str | None:
+    """That events before those of the timeline are not kept any more; decisions are, with their charges."""
+    first = next((entry["sequence"] for entry in timeline if entry["kind"] == "event"), 1)
+    return None if first == 1 else f"events 1 to {first - 1} are no longer kept; decisions and charges are"
+
+
 def zone_of(agreement: Json) -> ZoneInfo:
     """Where its dates are computed."""
     return ZoneInfo(agreement["terms"]["timezone"])

@@ -176,6 +176,13 @@ def test_an_event_of_a_newer_release_is_shown_by_its_name() -> None:
     assert in_words.happened(entry, {}) == "agreement.wished"
 
 
+def test_a_timeline_whose_first_events_were_purged_says_so() -> None:
+    decision, event = {"kind": "decision", "sequence": None}, {"kind": "event", "sequence": 7}
+    assert in_words.purged([decision, event]) == "events 1 to 6 are no longer kept; decisions and charges are"
+    assert in_words.purged([decision, {"kind": "event", "sequence": 1}, event]) is None
+    assert in_words.purged([]) is None
+
+
 def test_an_agreement_that_never_began_says_why() -> None:
     error = {"code": "no_email", "message": "The customer's e-mail address is missing."}
     ended = {"ended_at": "2027-01-31T01:00:00Z", "revocation": None, "authorization": {"url": None, "error": error}}

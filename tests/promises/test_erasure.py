@@ -24,6 +24,7 @@ from tests.promises.leaks import leaked, rows
 from tests.promises.support import START, workflow_closed
 from tests.promises.webhook_receiver import a_receiver, an_endpoint
 from tests.support.house import House, Shop, agreement_body
+from workflows.messages import agreement_workflow_id
 
 ELENA = {"name": "Elena Erasable", "email": "elena@erasable.example", "phone": "+639179999991", "region": "PH"}
 SEEN = {"locale": "en-PH", "ip": "198.51.100.201", "user_agent": "Erasable Browser 9"}
@@ -99,6 +100,9 @@ async def test_a_customer_is_erased_and_the_books_stay(house: House, shop: Shop)
         await workflow_closed(shop, agreement)
         await receiver.until(calls=len(await shop.events(agreement)))
 
+    handle = house.temporal.get_workflow_handle(agreement_workflow_id(agreement))
+    told = b"".join([event.SerializeToString() async for event in handle.fetch_history_events()])
+    assert leaked(told, [agreement, *PERSON]) == {agreement}, "histories know agreements, not people"
     before = await shop.charges(agreement)
     places = {place for place, raw in (await rows(house.database)).items() if leaked(raw, PERSON)}
     assert places == {"agreements", "events", "idempotency_keys", "delivery_attempts"}
