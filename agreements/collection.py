@@ -20,7 +20,7 @@ from agreements.status import AgreementStatus, AttemptStatus, ChargePurpose, Cha
 
 BROKEN_OFF = "canceled_by_customer"
 """What a provider's word for a canceled payment means where a customer makes it (agreements/rulebook/data/declines)."""
-UNFINISHED = Decline(
+NEVER_FINISHED = Decline(
     category=DeclineCategory.ISSUER_UNAVAILABLE,
     code="never_finished",
     message="The provider did not finish the debit in time.",
@@ -68,7 +68,7 @@ def settled(book: Book, attempt: AttemptRecord, answer: ChargeAnswer, traits: Tr
         and attempt.times_not_found >= 1
         and book.now - (attempt.sent_at or book.now) >= traits.settling_time
     )
-    return ChargeAnswer(Verdict.DECLINED, decline=UNFINISHED, evidence=NEVER_RECEIVED) if sure else answer
+    return ChargeAnswer(Verdict.DECLINED, decline=NEVER_FINISHED, evidence=NEVER_RECEIVED) if sure else answer
 
 
 # After an answer
@@ -120,7 +120,7 @@ def _why_it_ended(attempt: AttemptRecord, answer: ChargeAnswer) -> Decline:
     """
     unattended = attempt.authorization_id is None
     if answer.decline is None or (unattended and answer.decline.code == BROKEN_OFF):
-        return UNFINISHED
+        return NEVER_FINISHED
     return answer.decline
 
 
@@ -209,7 +209,7 @@ def _look_again(
     rulebook_version: str,
 ) -> None:
     processing = verdict is Verdict.PROCESSING
-    with_operator = attempt.status is not AttemptStatus.PREPARED and attempt.next_look_at is None
+    with_operator = attempt.next_look_at is None
     attempt.status = AttemptStatus.PROCESSING if processing else AttemptStatus.UNKNOWN
     attempt.times_not_found += verdict is Verdict.NOT_FOUND
     attempt.next_look_at = inquiries.next_look(attempt.sent_at or book.now, attempt.looks, book.now, limits)
