@@ -108,10 +108,10 @@ async def _narrow(change: Change) -> None:
             raise Conflict(f"{made} charges on demand were made already")
         return
     last = schedule.last_cycle(change.plan)
+    if last is None:
+        return
     query = select(Charge).where(
-        Charge.agreement_id == change.agreement.id,
-        Charge.purpose == ChargePurpose.CYCLE,
-        col(Charge.cycle) > (last if last is not None else 10**6),
+        Charge.agreement_id == change.agreement.id, Charge.purpose == ChargePurpose.CYCLE, col(Charge.cycle) > last
     )
     for charge in await change.session.exec(query.order_by(col(Charge.cycle))):
         if charge.due_at <= change.now or charge.attempts_made:
