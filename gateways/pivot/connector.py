@@ -209,7 +209,8 @@ class Pivot:
             for row in messages.objects(reply.data):
                 if references.decoded(str(row.get("clientReferenceId"))) == request_id:
                     return outcomes.refund(row, request_id)
-            if not reply.data if reply.pages is None else page >= reply.pages:
+            last_page = page >= reply.pages if reply.pages is not None else not reply.data
+            if last_page:
                 return ReversalAnswer(Verdict.NOT_FOUND, evidence="no_refund")
         return ReversalAnswer(Verdict.UNKNOWN, evidence="too_many_refunds")
 
