@@ -226,9 +226,9 @@ class Authorizations:
         money: ChargeAnswer,
     ) -> None:
         """No token: nothing was paid, or it was without leaving one. An overdue charge that was paid stays paid."""
-        declined = money.verdict in (Verdict.DECLINED, Verdict.SUCCEEDED)
-        authorization.error = answer.decline.model_dump(mode="json") if answer.decline and declined else None
-        over = "failed" if declined else "expired"
+        decided = money.verdict in (Verdict.DECLINED, Verdict.SUCCEEDED)
+        authorization.error = answer.decline.model_dump(mode="json") if answer.decline and decided else None
+        over = "failed" if decided else "expired"
         if change.agreement.ended or authorization.card_change_id is not None:
             # The link of a card change can be followed again.
             authorization.status, authorization.next_try_at, authorization.expires_at = over, None, None

@@ -8,7 +8,6 @@ from gateways.pivot import keys as pivot
 from gateways.port import Account
 
 _KEYS = {"antom": antom, "ottu": ottu, "pivot": pivot}
-_CHECKS = {"antom": antom.check, "ottu": ottu.check, "pivot": pivot.check}
 
 
 class Unusable(Exception):
@@ -26,7 +25,7 @@ def check(gateway: str, account: Account) -> None:
     if said:
         raise Unusable("; ".join(said))
     try:
-        _CHECKS[gateway](account)
+        _KEYS[gateway].check(account)
     except (antom.BadKeys, ottu.BadKeys, pivot.BadKeys) as error:
         raise Unusable(str(error)) from error
 
