@@ -34,7 +34,7 @@ class _Beating(ActivityInboundInterceptor):
 
 @asynccontextmanager
 async def _heartbeats() -> AsyncIterator[None]:
-    """Tells Temporal that the worker is alive while a provider is slow; a quick call never gets to send one."""
+    """Tells Temporal every few seconds that the worker is alive; what is quick never gets to send one."""
 
     async def beat() -> None:
         while True:

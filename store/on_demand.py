@@ -1,4 +1,4 @@
-"""Charges a merchant asks for: a debit on demand within the terms, and a cycle collected now instead of later."""
+"""A debit on demand, within the terms; and what is checked of any charge a merchant asks for (`collect_now`)."""
 
 from __future__ import annotations
 

@@ -167,8 +167,8 @@ async def start_declaration(client: Client, declaration: DeclarationStanding) ->
 async def command(client: Client, name: Command, command_id: str, standing: Standing) -> None:
     """Tells the workflow of a change that is already committed on the agreement's row.
 
-    An update, because its answer says that the workflow has taken it up; a signal when no worker answers, because a
-    signal waits for one. A workflow that is gone has nothing left to do.
+    An update, because its answer says that the workflow has taken it up; where none comes, a signal, which waits for a
+    worker (`look`).
     """
     handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(standing.agreement.id))
     try:
