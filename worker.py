@@ -21,7 +21,7 @@ import logs
 from activities import chores, stopping
 from activities.audit import Audits
 from activities.authorizations import Authorizations
-from activities.capacity import activities_at_once
+from activities.capacity import LEAST_WEBHOOKS, MOST_WEBHOOKS, activities_at_once
 from activities.charges import Charges
 from activities.context import LogContext
 from activities.contract import AGREEMENTS_QUEUE, DELIVERIES_QUEUE, gateway_queue
@@ -135,7 +135,7 @@ def workers(parts: Parts) -> list[Worker]:
             max_cached_workflows=parts.settings.cached_workflows,
             workflow_task_poller_behavior=_POLLERS,
         ),
-        _worker(parts, DELIVERIES_QUEUE, [deliveries.deliver], activities_at_once()),
+        _worker(parts, DELIVERIES_QUEUE, [deliveries.deliver], activities_at_once(MOST_WEBHOOKS, LEAST_WEBHOOKS)),
         *(
             _worker(
                 parts,

@@ -22,22 +22,25 @@ LEAST = 8
 MOST = 50
 """Of what is no call to a provider."""
 
+LEAST_WEBHOOKS, MOST_WEBHOOKS = 50, 200
+"""A receiver that hangs is waited for up to 15 seconds, at no cost; more of them than one have places here."""
+
 _BUSY = ResourceBasedTunerConfig(target_memory_usage=0.9, target_cpu_usage=0.9)
 _RAMP = timedelta(milliseconds=5)
 _MOST_WORKFLOW_TASKS = 100
 """Ten seconds are all that one of them has."""
 
 
-def activities_at_once(most: int = MOST) -> WorkerTuner:
-    """A few on a machine nine tenths busy, up to `most` on one that is not; workflow tasks likewise."""
+def activities_at_once(most: int = MOST, least: int = LEAST) -> WorkerTuner:
+    """`least` on a machine nine tenths busy, up to `most` on one that is not; workflow tasks likewise."""
     return WorkerTuner.create_composite(
         workflow_supplier=_up_to(_MOST_WORKFLOW_TASKS),
-        activity_supplier=_up_to(most),
+        activity_supplier=_up_to(most, least),
         local_activity_supplier=FixedSizeSlotSupplier(LEAST),
         nexus_supplier=FixedSizeSlotSupplier(LEAST),
     )
 
 
-def _up_to(most: int) -> ResourceBasedSlotSupplier:
-    slots = ResourceBasedSlotConfig(minimum_slots=min(LEAST, most), maximum_slots=most, ramp_throttle=_RAMP)
+def _up_to(most: int, least: int = LEAST) -> ResourceBasedSlotSupplier:
+    slots = ResourceBasedSlotConfig(minimum_slots=min(least, most), maximum_slots=most, ramp_throttle=_RAMP)
     return ResourceBasedSlotSupplier(slots, _BUSY)
