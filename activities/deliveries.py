@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 _LOOKS = (0.02, 0.04, 0.08, 0.15, 0.25, 0.5)
 _LOOK_AGAIN = timedelta(seconds=1)
 
+_SOONEST = timedelta(milliseconds=1)
+"""Temporal takes no wait at all for none asked for, and waits by its own policy: minutes, after a few looks."""
+
 _AT_ONCE = 20
 """Calls under way to one endpoint, per worker: a slow receiver must not take the places of all others."""
 
@@ -103,7 +106,7 @@ class Deliveries:
         if row.run != due.delivery.run or row.status is not DeliveryStatus.PENDING:
             return row.status.value
         now = datetime.now(UTC)
-        raise _again("delivery_failed", attempted.error or "", max((row.next_attempt_at or now) - now, timedelta(0)))
+        raise _again("delivery_failed", attempted.error or "", max((row.next_attempt_at or now) - now, _SOONEST))
 
     async def _disabled(self, due: Due, attempted: Attempted) -> bool:
         """Notes what the attempt says about the endpoint; whether it was disabled for it."""

@@ -75,6 +75,14 @@ async def test_retry_after_lengthens_the_wait_and_never_shortens_it(
     assert asked * 0.9 - timedelta(seconds=1) < result.next_retry_delay <= asked
 
 
+async def test_an_attempt_that_is_due_by_the_time_it_is_asked_for_waits_for_no_policy_of_temporals(desk: Desk) -> None:
+    (delivery,) = await desk.write("agreement.amended")
+    desk.receiver.answers = [Response(status_code=500)]
+    result = await desk.attempt(delivery, desk.deliveries(scale=1e-9))
+    assert isinstance(result, ApplicationError)
+    assert timedelta(0) < (result.next_retry_delay or timedelta(0)) < timedelta(seconds=1)
+
+
 async def test_retry_after_may_be_a_date(desk: Desk) -> None:
     (delivery,) = await desk.write("agreement.amended")
     until = format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)
