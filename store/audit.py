@@ -82,11 +82,12 @@ _OF_AGREEMENTS: Mapping[Invariant, str] = {
           format('%s events, the highest number is %s, the counter %s', made, highest, sequence)
         from agreements cross join lateral (
           select count(*) as made, coalesce(max(events.sequence), 0) as highest,
-            coalesce(min(events.sequence), 1) as lowest, min(events.created_at) as oldest
+            coalesce(min(events.sequence), 1) as lowest
           from events where events.agreement_id = agreements.id) as written
         where agreements.id = any(:ids) and (made <> sequence - lowest + 1 or highest <> sequence
-          or lowest > 1 and not coalesce(
-            oldest < (select reached::timestamptz from audit_marks where name = :purged), false))
+          or lowest > 1 and not exists (
+            select from events join audit_marks on name = :purged and created_at < reached::timestamptz
+            where events.agreement_id = agreements.id and events.sequence = lowest))
     """,
     # An endpoint's wishes may have changed since: then the trail says so, and nobody can tell what it wanted before.
     Invariant.EVENTS_HAVE_DELIVERIES: """
