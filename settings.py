@@ -245,8 +245,8 @@ class Settings(BaseSettings):
     @field_validator("build_id")
     @classmethod
     def _with_the_deployment(cls, value: str | None, given: ValidationInfo) -> str | None:
-        if (value is None) != (given.data.get("deployment") is None):
-            raise ValueError("a deployment and a build id are given together, or neither")
+        if value is not None and given.data.get("deployment") is None:
+            raise ValueError("a build is one of a deployment, which is not given")
         return value
 
     @field_validator("payload_keys")
@@ -260,3 +260,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split_list(cls, value: object) -> object:
         return tuple(each.strip() for each in value.split(",") if each.strip()) if isinstance(value, str) else value
+
+
+class WorkerSettings(Settings):
+    """Those of a worker. Where there is a deployment it is some build of it; API and commands are none."""
+
+    @field_validator("build_id")
+    @classmethod
+    def _is_some_build(cls, value: str | None, given: ValidationInfo) -> str | None:
+        if value is None and given.data.get("deployment") is not None:
+            raise ValueError("a worker of a deployment is given its build id as well")
+        return value

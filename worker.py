@@ -50,7 +50,7 @@ from api.services import Patience, Services
 from gateways import http
 from gateways.connectors import calls_per_charge, connectors, lists
 from gateways.port import Gateway
-from settings import Settings
+from settings import Settings, WorkerSettings
 from store import recovery
 from store.database import Database
 from store.retention import Kept
@@ -260,7 +260,7 @@ async def main() -> None:
 
     Raises RulebookError, and ValueError for the rate of a gateway that does not exist, before it starts.
     """
-    settings = Settings()
+    settings = WorkerSettings()
     rulebook.use(settings.rulebook)
     logs.set_up(settings.environment)
     stop = asyncio.Event()

@@ -135,20 +135,13 @@ def _as_dict(found: Deployment) -> dict[str, object]:
 
 def _run(work: Callable[[Client, str], Awaitable[_T]]) -> _T:
     """With a client, and the deployment of the settings."""
-    from pydantic import ValidationInfo, field_validator
     from temporalio.service import RPCError
 
     from settings import Settings
     from workflows import client as workflows
     from workflows.deployments import NotThere
 
-    class CommandSettings(Settings):
-        @field_validator("build_id")
-        @classmethod
-        def _with_the_deployment(cls, value: str | None, given: ValidationInfo) -> str | None:
-            return value  # only a worker has to be some build
-
-    settings = CommandSettings()
+    settings = Settings()
     if settings.deployment is None:
         typer.echo("AUTODEBIT_DEPLOYMENT is not set: workers have no versions (docs/upgrades.md)", err=True)
         raise typer.Exit(2)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from cryptography.fernet import Fernet
+from pydantic import ValidationError
 
-from settings import Settings
+from settings import Settings, WorkerSettings
 from tests.docs.settings_page import PAGE, table, with_table
 
 
@@ -41,3 +44,18 @@ def test_our_own_address_may_end_with_a_slash() -> None:
         vault_hash_key="hash key",
     )
     assert settings.notification_url("antom", "gwa_1") == "https://pay.example/engine/notifications/antom/gwa_1"
+
+
+def test_a_worker_of_a_deployment_is_some_build_and_commands_are_none() -> None:
+    given: dict[str, Any] = {
+        "database_url": "postgresql+asyncpg://user:password@host:5432/autodebit",
+        "temporal_address": "host:7233",
+        "vault_keys": Fernet.generate_key().decode(),
+        "vault_hash_key": "hash key",
+    }
+    assert Settings(**given, deployment="autodebit").build_id is None
+    assert WorkerSettings(**given).deployment is None
+    assert WorkerSettings(**given, deployment="autodebit", build_id="0.4.0").build_id == "0.4.0"
+    for settings, wrong in ((WorkerSettings, {"deployment": "autodebit"}), (Settings, {"build_id": "0.4.0"})):
+        with pytest.raises(ValidationError, match="build_id"):
+            settings(**given, **wrong)
