@@ -1,8 +1,8 @@
 """Debits that cannot double (design promises 1 and 2).
 
-An attempt is written down before the call (`prepared`), committed as `sent` under the agreement's lock just before it,
-and settled after it. Whatever dies in between, the repeated activity finds the row: prepared means never sent, sent
-means the provider is asked first.
+An attempt is committed as `sent` under the agreement's lock just before the call, and settled after it. Where the gate
+says no, or something has to be opened first, it is committed as `prepared`. Whatever dies in between, the repeated
+activity finds the row: prepared means never sent, sent means the provider is asked first.
 """
 
 from __future__ import annotations
@@ -55,30 +55,16 @@ class Charges:
         """Tries to collect a charge. A repeat of the same attempt asks what became of it before anything else."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await _prepare(change, step, self._bench.links)
-            forgotten = attempt is not None and await recovery.may_have_been_made(change, attempt)
-            to_open = None if attempt is None or forgotten else await self._to_open(change, attempt)
+            to_ask = attempt is not None and (attempt.status.open or await recovery.may_have_been_made(change, attempt))
+            dispatch = None if attempt is None else await self._begin(change, attempt, to_ask=to_ask)
         if attempt is None:
             return change.standing
-        if forgotten and attempt.status is AttemptStatus.PREPARED:
-            # As if it had been sent: the provider is asked, and may never have heard of it.
-            sent, standing = await self._cleared(step, attempt.id, unopened=True)
-            if sent is None:
-                return standing
-        if forgotten or attempt.status.open:
+        if to_ask and attempt.status.open:
             return await self.inquire(step.model_copy(update={"subject": attempt.id}))
-        opened = None
-        if to_open is not None:
-            opened = await to_open.gateway.open(to_open.account, to_open.request, to_open.call)
-            later = await self._opened(step, attempt.id, to_open, opened)
-            if later is not None:
-                return later
-        not_opened = opened is not None and opened.verdict is Verdict.DECLINED
-        dispatch, standing = await self._cleared(step, attempt.id, unopened=not_opened)
         if dispatch is None:
-            return standing
-        if opened is not None and not_opened:
-            refused = ChargeAnswer(Verdict.DECLINED, opened.handle, opened.decline, evidence=opened.evidence)
-            return await self._record(step, attempt.id, refused)
+            return change.standing
+        if attempt.status is AttemptStatus.PREPARED:
+            return await self._in_two_steps(step, attempt.id, dispatch)
         return await self._record(step, attempt.id, await _debit(dispatch))
 
     @activity.defn(name=STEPS[StepKind.ANNOUNCE])
@@ -124,7 +110,7 @@ class Charges:
         if collection.must_cancel(change, charge, attempt, answer, traits):
             answer = await _cancel(dispatch, answer)
         if answer.verdict is Verdict.NOT_FOUND and collection.may_repeat(change, attempt, traits):
-            again, _ = await self._cleared(step, attempt.id)
+            again = await self._again(step, attempt.id)
             if again is not None:
                 return await self._record(step, attempt.id, await _debit(again))
         settled = collection.settled(change, attempt, answer, traits)
@@ -133,45 +119,67 @@ class Charges:
             settled = await _cancel(dispatch, answer)
         return await self._record(step, attempt.id, settled)
 
-    async def _to_open(self, change: Change, attempt: Attempt) -> _Dispatch | None:
-        """What to open first, where the provider works in two steps and nothing is open for this attempt yet."""
-        opens = self._bench.gateway(change).traits.opens
-        if not opens or attempt.status is not AttemptStatus.PREPARED or attempt.payment_id is not None:
+    async def _begin(self, change: Change, attempt: Attempt, *, to_ask: bool) -> _Dispatch | None:
+        """What to call the provider with. Where nothing is to be opened first the attempt passes the gate at once: one
+        commit writes it down as sent. So does one that is only asked about: nothing will be opened for it.
+        """
+        if attempt.status is not AttemptStatus.PREPARED:
             return None
-        return await self._dispatch(change, attempt)
+        if self._bench.gateway(change).traits.opens and attempt.payment_id is None and not to_ask:
+            return await self._dispatch(change, attempt)
+        return await self._pass_the_gate(change, attempt)
+
+    async def _in_two_steps(self, step: StepInput, attempt_id: str, wanted: _Dispatch) -> Standing:
+        """Opens the debit at the provider, then makes it; the handle is committed in between."""
+        opened = await wanted.gateway.open(wanted.account, wanted.request, wanted.call)
+        later = await self._opened(step, attempt_id, wanted, opened)
+        if later is not None:
+            return later
+        refused = opened.verdict is Verdict.DECLINED
+        async with self._bench.change(step.agreement_id, step.at) as change:
+            attempt = await change.session.get_one(Attempt, attempt_id)
+            ready = attempt.status is AttemptStatus.PREPARED and (attempt.payment_id is not None or refused)
+            dispatch = await self._pass_the_gate(change, attempt) if ready else None
+        if dispatch is None:
+            return change.standing
+        if refused:
+            answer = ChargeAnswer(Verdict.DECLINED, opened.handle, opened.decline, evidence=opened.evidence)
+            return await self._record(step, attempt_id, answer)
+        return await self._record(step, attempt_id, await _debit(dispatch))
 
     async def _opened(self, step: StepInput, attempt_id: str, wanted: _Dispatch, opened: OpenAnswer) -> Standing | None:
         """Keeps the provider's handle. The standing to go back with where the debit cannot go on now: the provider did
-        not answer and is asked later, or what was opened is no longer what is to be debited.
+        not answer and is asked later, what was opened is no longer what is to be debited, or a worker that took this
+        one for dead has opened and sent it meanwhile.
         """
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await change.session.get_one(Attempt, attempt_id)
             charge = await change.session.get_one(Charge, attempt.charge_id)
-            if opened.verdict in (Verdict.SUCCEEDED, Verdict.DECLINED):
-                same = attempt.money == wanted.request.amount and attempt.credential_id == wanted.credential_id
+            unsent = attempt.status is AttemptStatus.PREPARED
+            answered = opened.verdict in (Verdict.SUCCEEDED, Verdict.DECLINED)
+            same = attempt.money == wanted.request.amount and attempt.credential_id == wanted.credential_id
+            if unsent and answered:
                 attempt.payment_id = opened.handle if same else None
-            else:
-                same = False
+            elif unsent:
                 attempt.looks += 1
                 attempt.evidence = opened.evidence
                 if charge.next_attempt_at is not None:
                     charge.next_attempt_at = inquiries.next_try(attempt.looks, change.now)
-        return None if same else change.standing
+        return None if unsent and answered and same else change.standing
 
-    async def _cleared(
-        self, step: StepInput, attempt_id: str, *, unopened: bool = False
-    ) -> tuple[_Dispatch | None, Standing]:
-        """Passes the gate: what to send now that the attempt is committed as sent, or None if nothing may be sent.
+    async def _pass_the_gate(self, change: Change, attempt: Attempt) -> _Dispatch | None:
+        """What to send once this change has committed the attempt as sent; None if nothing may be sent."""
+        if not await _may_send(change, attempt, self._bench.gateway(change).traits.queries):
+            return None
+        return await self._dispatch(change, attempt)
 
-        `unopened`: the provider refused to open it, so that nothing will be sent.
-        """
+    async def _again(self, step: StepInput, attempt_id: str) -> _Dispatch | None:
+        """What to send once more, of an attempt the provider never heard of."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             attempt = await change.session.get_one(Attempt, attempt_id)
-            traits, dispatch = self._bench.gateway(change).traits, None
-            ready = attempt.payment_id is not None or unopened or not traits.opens
-            if ready and await _may_send(change, attempt, traits.queries):
-                dispatch = await self._dispatch(change, attempt)
-        return dispatch, change.standing
+            opened = attempt.payment_id is not None or not self._bench.gateway(change).traits.opens
+            dispatch = await self._pass_the_gate(change, attempt) if opened else None
+        return dispatch
 
     async def _record(self, step: StepInput, attempt_id: str, answer: ChargeAnswer) -> Standing:
         async with self._bench.change(step.agreement_id, step.at) as change:

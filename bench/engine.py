@@ -107,40 +107,51 @@ class Engine:
     # The steps
 
     def _charge(self, agreement_id: str, step: Step, now: datetime) -> None:
+        request = None
         with self.change(agreement_id, now) as change:
             attempt = self._prepare(change, step)
+            to_ask = attempt is not None and attempt.status.open
+            if attempt is not None and not to_ask and not self._provider.traits.opens:
+                request = self._may_send(change, attempt.request_id)
         if attempt is None:
             return
         now = self._pass_time(agreement_id, timedelta(milliseconds=5))
-        if attempt.status.open:
-            self._ask(agreement_id, attempt.request_id, now)
-            return
-        self._send(agreement_id, attempt.request_id, now)
+        if to_ask:
+            self._inquire(agreement_id, step.model_copy(update={"subject": attempt.request_id}), now)
+        elif request is not None:
+            self._debit(agreement_id, request, now)
+        elif self._provider.traits.opens:
+            self._send(agreement_id, attempt.request_id, now)
 
     def _send(self, agreement_id: str, name: str, now: datetime) -> bool:
         """Passes the gate and debits; whether it did."""
         with self.change(agreement_id, now) as change:
             request = self._may_send(change, name)
-        if request is None:
-            return False
+        if request is not None:
+            self._debit(agreement_id, request, now)
+        return request is not None
+
+    def _debit(self, agreement_id: str, request: Request, now: datetime) -> None:
+        """Calls the provider for an attempt that is committed as sent."""
         answer, took = self._provider.charge(request, now)
         self._may_die()
         now = self._pass_time(agreement_id, took)
         with self.change(agreement_id, now) as change:
-            self._record(change, name, answer)
-        return True
+            self._record(change, request.request_id, answer)
 
     def _inquire(self, agreement_id: str, step: Step, now: datetime) -> None:
-        self._ask(agreement_id, step.subject, now)
-
-    def _ask(self, agreement_id: str, name: str, now: datetime) -> None:
+        name, traits = step.subject, self._provider.traits
         with self.change(agreement_id, now) as change:
             charge, attempt = change.agreement.attempt(name)
-            asked = attempt.status.open and attempt.next_look_at is not None and attempt.next_look_at <= now
-            attempt.looks += asked
+            due = attempt.status.open and attempt.next_look_at is not None and attempt.next_look_at <= now
+            earliest = inquiries.earliest_look(attempt.sent_at or now, attempt.looked_at, traits.queries)
+            asked = due and earliest <= now
+            if asked:
+                attempt.looks, attempt.looked_at = attempt.looks + 1, now
+            elif due:
+                attempt.next_look_at = earliest
         if not asked:
             return
-        traits = self._provider.traits
         answer, took = self._provider.inquire(name, now)
         self._may_die()
         now = self._pass_time(agreement_id, took)
@@ -250,17 +261,9 @@ class Engine:
             self._complete(change)
         if clearance is not Clearance.GO:
             return None
-        credential = attempt.credential
-        return Request(
-            name,
-            charge.id,
-            contract.id,
-            credential.token,
-            credential.account,
-            attempt.money,
-            credential.network,
-            credential.generation,
-        )
+        used = attempt.credential
+        order = name, charge.id, contract.id
+        return Request(*order, used.token, used.account, attempt.money, used.network, used.generation)
 
     # What activities/outcomes.py does
 

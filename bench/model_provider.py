@@ -35,6 +35,7 @@ TRAITS = {
         cancel_unfinished_after=None,
         authorization_life=timedelta(hours=1),
         queries=QueryLimits(timedelta(minutes=10), timedelta(minutes=30), 3),
+        opens=True,
     ),
     # Pivot keeps an idempotency key for a day, and forgets it then.
     "pivot": Traits(

@@ -71,6 +71,7 @@ class Attempt:
     decision: dict[str, Any] | None = None
     evidence: str | None = None
     looks: int = 0
+    looked_at: datetime | None = None
     times_not_found: int = 0
     next_look_at: datetime | None = None
     sent_at: datetime | None = None

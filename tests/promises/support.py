@@ -22,7 +22,16 @@ from agreements.standing import Standing
 from cli.audit import differences
 from gateways import http
 from gateways.antom.connector import Antom
-from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, RefundRequest, ReversalAnswer, TokenAnswer
+from gateways.port import (
+    Account,
+    Call,
+    ChargeAnswer,
+    ChargeRequest,
+    OpenAnswer,
+    RefundRequest,
+    ReversalAnswer,
+    TokenAnswer,
+)
 from store.tables import Agreement, Attempt, Charge, TestClock
 from tests.support.house import House, Shop
 from workflows.messages import agreement_workflow_id
@@ -117,15 +126,22 @@ async def charge_step(house: House, agreement: str, at: datetime, cycle: int = 1
 
 
 class Watched(Antom):
-    """The real connector; remembers its calls, and lets a test step in before and after it moves anything."""
+    """The real connector; remembers its calls, and lets a test step in before and after it moves anything.
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    With `opens` it works in two steps, as Ottu does: an attempt is committed as prepared, then opened, then sent.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, *, opens: bool = False) -> None:
         super().__init__(client)
+        self.traits = replace(Antom.traits, opens=opens)
         self.calls: list[str] = []
         self.requests: list[tuple[Account, ChargeRequest, Call]] = []
         self.before: Callable[[], Awaitable[None]] | None = None
         self.after: Callable[[], Awaitable[None]] | None = None
         self.after_refund: Callable[[], Awaitable[None]] | None = None
+
+    async def open(self, account: Account, request: ChargeRequest, call: Call) -> OpenAnswer:
+        return replace(await super().open(account, request, call), handle=request.request_id)
 
     async def charge(self, account: Account, request: ChargeRequest, call: Call) -> ChargeAnswer:
         self.calls.append("charge")
@@ -173,6 +189,10 @@ class Hand:
     public_url: str
     after_commits: list[Callable[[], Awaitable[None]]]
 
+    def between_prepared_and_sent(self, happens: Callable[[], Awaitable[None]]) -> None:
+        """What happens after the handle of what was opened is committed, and before the gate."""
+        self.after_commits += [nothing, happens]
+
     async def arrives_late(self, number: int = 0) -> ChargeAnswer:
         """A request that hung in the network reaches the provider after all; its news reach the engine."""
         account, request, call = self.gateway.requests[number]
@@ -201,8 +221,11 @@ class Hand:
 
 
 @asynccontextmanager
-async def by_hand(house: House) -> AsyncIterator[Hand]:
-    """Real activities, PostgreSQL and sandbox, without Temporal; the provider's news do not reach the engine."""
+async def by_hand(house: House, *, opens: bool = False) -> AsyncIterator[Hand]:
+    """Real activities, PostgreSQL and sandbox, without Temporal; the provider's news do not reach the engine.
+
+    With `opens` the provider works in two steps: `between_prepared_and_sent` takes what happens there.
+    """
     after_commits: list[Callable[[], Awaitable[None]]] = []
 
     async def committed(_: Sequence[str]) -> None:
@@ -211,7 +234,7 @@ async def by_hand(house: House) -> AsyncIterator[Hand]:
 
     settings = house.settings.model_copy(update={"public_url": NOWHERE})
     async with http.client() as client:
-        gateway = Watched(client)
+        gateway = Watched(client, opens=opens)
         bench = Workbench(settings, house.database, house.vault, {"antom": gateway}, committed)
         yield Hand(bench, gateway, house.settings.public_url, after_commits)
 

@@ -267,13 +267,13 @@ async def test_what_changes_between_prepare_and_send_is_read_again(
     agreement = await shop.agree(clock, terms=OPEN)
     await put(shop, agreement, 1, php(700))
     at = await unwatched(shop.house, clock, DUE)
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
 
         async def tampered() -> None:
             await last_attempt(shop, agreement, **attempt)
             await other_terms(shop, agreement, **terms)
 
-        hand.after_commits.append(tampered)
+        hand.between_prepared_and_sent(tampered)
         await hand.charge(await charge_step(shop.house, agreement, at))
         assert hand.gateway.calls == []
     assert [row.status for row in await attempts(shop.house, agreement)] == [AttemptStatus.CANCELED]
@@ -314,13 +314,13 @@ async def test_a_charge_on_demand_passes_the_same_gate(
     await shop.call("POST", f"/v1/agreements/{agreement}/pause", expect=200)
     at = await unwatched(shop.house, clock, DUE)
     charges = [await asked_by_hand(shop, agreement, value) for value in (700, 800)]
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
 
         async def tampered() -> None:
             await last_attempt(shop, agreement, **attempt)
             await other_terms(shop, agreement, **terms)
 
-        hand.after_commits.append(tampered)
+        hand.between_prepared_and_sent(tampered)
         await hand.charge(StepInput(agreement_id=agreement, at=at, subject=charges[0], attempt=1))
         assert hand.gateway.calls == []
     await refused(shop, agreement, reason)

@@ -157,7 +157,7 @@ async def test_what_was_prepared_with_the_old_card_is_sent_with_the_new(shop: Sh
     agreement = await shop.agree(clock)
     made = await ask(shop, agreement)
     at = await unwatched(shop.house, clock, DUE)
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
 
         async def swapped() -> None:
             async with change(shop.house.database, agreement, at) as locked:
@@ -167,8 +167,11 @@ async def test_what_was_prepared_with_the_old_card_is_sent_with_the_new(shop: Sh
                 await locked.session.flush()
                 await card_changes.swap(locked, made["id"], new)
 
-        hand.after_commits.append(swapped)
-        await hand.charge(await charge_step(shop.house, agreement, at))
+        hand.between_prepared_and_sent(swapped)
+        step = await charge_step(shop.house, agreement, at)
+        await hand.charge(step)
+        assert hand.gateway.calls == [], "what was opened is for the old card"
+        await hand.charge(step)
     [attempt] = await attempts(shop.house, agreement)
     assert attempt.status is AttemptStatus.SUCCEEDED
     assert attempt.credential_id == await in_use(shop, agreement)

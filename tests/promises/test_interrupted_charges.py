@@ -55,18 +55,51 @@ async def paid(shop: Shop, agreement: str) -> bool:
 
 
 async def test_killed_between_prepared_and_sent(shop: Shop) -> None:
-    """Nothing was sent; the repeat sends without asking."""
+    """Nothing was sent; the repeat sends without asking, also where the attempt needs no opening any more."""
     agreement, _, step = await due(shop)
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
         hand.after_commits.append(killed)
         with pytest.raises(Killed):
             await hand.charge(step)
         [attempt] = await attempts(shop.house, agreement)
         assert attempt.status is AttemptStatus.PREPARED
         assert await shop.ledger(agreement) == []
+    async with by_hand(shop.house) as hand:
         await hand.charge(step)
         assert hand.gateway.calls == ["charge"]
     assert await debits(shop, agreement) == [(f"{agreement}-c1-a1", "succeeded")]
+    await audited(shop, agreement)
+
+
+async def test_killed_right_after_the_commit_that_sends(shop: Shop) -> None:
+    """The first commit says sent already: nobody can tell this death from one in the call, so the repeat asks first."""
+    agreement, _, step = await due(shop)
+    async with by_hand(shop.house) as hand:
+        hand.after_commits.append(killed)
+        with pytest.raises(Killed):
+            await hand.charge(step)
+        [attempt] = await attempts(shop.house, agreement)
+        assert (attempt.status, attempt.sent_at) == (AttemptStatus.SENT, step.at)
+        assert (hand.gateway.calls, await shop.ledger(agreement)) == ([], [])
+        await hand.charge(step)
+        assert hand.gateway.calls == ["inquire", "charge"]
+    assert await debits(shop, agreement) == [(f"{agreement}-c1-a1", "succeeded")]
+    await audited(shop, agreement)
+
+
+async def test_what_is_debited_is_committed_as_sent(shop: Shop) -> None:
+    """As somebody else sees it while the call is under way, with the cycle after it written."""
+    agreement, _, step = await due(shop)
+    async with by_hand(shop.house) as hand:
+        seen: list[tuple[AttemptStatus, int]] = []
+
+        async def looked() -> None:
+            [attempt] = await attempts(shop.house, agreement)
+            seen.append((attempt.status, (await charge_row(shop.house, agreement, cycle=2)).attempts_made))
+
+        hand.gateway.before = looked
+        await hand.charge(step)
+    assert seen == [(AttemptStatus.SENT, 0)]
     await audited(shop, agreement)
 
 

@@ -5,7 +5,7 @@ Nothing at Ottu may be repeated: the handle of what was opened is committed befo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,16 +38,18 @@ class Watched(Ottu):
         super().__init__(client)
         self.calls: list[str] = []
         self.silent = False
+        self.opened: Callable[[], Awaitable[None]] | None = None
         self.before: Callable[[], Awaitable[None]] | None = None
         self.after: Callable[[], Awaitable[None]] | None = None
 
     async def open(self, account: Account, request: ChargeRequest, call: Call) -> OpenAnswer:
         self.calls.append("open")
-        return (
-            OpenAnswer(Verdict.UNKNOWN, evidence="timeout")
-            if self.silent
-            else await super().open(account, request, call)
-        )
+        if self.silent:
+            return OpenAnswer(Verdict.UNKNOWN, evidence="timeout")
+        answer = await super().open(account, request, call)
+        if self.opened:
+            await self.opened()
+        return answer
 
     async def charge(self, account: Account, request: ChargeRequest, call: Call) -> ChargeAnswer:
         self.calls.append("charge")
@@ -80,7 +82,7 @@ async def by_hand(house: House) -> AsyncIterator[Hand]:
     """Real activities, PostgreSQL and sandbox, without Temporal; Ottu's news do not reach the engine."""
     after_commits: list[Callable[[], Awaitable[None]]] = []
 
-    async def committed(_: Sequence[str]) -> None:
+    async def committed(_: object) -> None:
         if after_commits:
             await after_commits.pop(0)()
 
@@ -137,6 +139,31 @@ async def test_killed_before_the_handle_was_kept_another_one_is_opened(house: Ho
             await hand.charge(step)
         await hand.charge(step)
     assert await debits(shop, agreement) == ["succeeded"]
+    await audited(shop, agreement)
+
+
+async def test_a_second_worker_that_took_the_first_for_dead_while_it_opened(house: House) -> None:
+    """Both open, the second debits and does not hear what came of it: the first sends nothing, and keeps its hands off
+    the handle by which the debit is asked about.
+    """
+    shop, agreement, step = await due(house)
+    sent_with: list[str | None] = []
+    async with by_hand(house) as first, by_hand(house) as second:
+
+        async def overtaken() -> None:
+            second.gateway.after = killed
+            with pytest.raises(Killed):
+                await second.charge(step)
+            sent_with.append((await renewal(house, agreement)).payment_id)
+
+        first.gateway.opened = overtaken
+        await first.charge(step)
+        assert (first.gateway.calls, second.gateway.calls) == (["open"], ["open", "charge"])
+        assert [(await renewal(house, agreement)).payment_id] == sent_with
+    assert await debits(shop, agreement) == ["succeeded"]
+    later = await unwatched(house, await clock(shop), (step.at + timedelta(minutes=10)).isoformat())
+    async with by_hand(house) as hand:
+        await hand.charge(step.model_copy(update={"at": later}))
     await audited(shop, agreement)
 
 

@@ -19,6 +19,7 @@ from agreements.status import AttemptStatus
 from cli import in_words
 from cli.main import app as command_line
 from store import stops
+from store.changes import change
 from store.tables import Agreement, StopSwitch, TrailEntry
 from store.tables.stops import Scope
 from tests.promises.support import (
@@ -68,18 +69,21 @@ async def snapshot(shop: Shop, agreement: str) -> Any:
     return await handle.query(AgreementWorkflow.snapshot)
 
 
-async def test_a_stop_between_prepare_and_send_stops_and_go_collects_once(shop: Shop) -> None:
-    """The gate reads the switch again, under the lock that sends; the charge waits without being tried in vain."""
+async def test_a_stop_that_comes_while_a_debit_begins_stops_and_go_collects_once(shop: Shop) -> None:
+    """The gate reads the switch again, under the lock that sends; the charge waits without being tried in vain.
+
+    The debit has begun before the stop: it waits for the agreement's row, and its first look saw no switch.
+    """
     clock = await shop.clock(START)
     agreement = await shop.agree(clock)
     at = await unwatched(shop.house, clock, DUE)
+    step = await charge_step(shop.house, agreement, at)
     async with by_hand(shop.house) as hand:
-
-        async def halted() -> None:
+        async with change(shop.house.database, agreement):
+            charging = asyncio.create_task(hand.charge(step))
+            await until(partial(_locked_out, shop))
             await stopped(shop)
-
-        hand.after_commits.append(halted)
-        standing = await hand.charge(await charge_step(shop.house, agreement, at))
+        standing = await charging
         assert hand.gateway.calls == []
     assert standing.held.startswith(f"stopped for {shop.merchant_id} by ann since ")
     assert standing.held.endswith(": double debits reported")
@@ -119,6 +123,13 @@ async def test_who_stops_waits_for_a_debit_that_passed_the_gate_before(shop: Sho
         await until(partial(_waited_for, shop))
         assert not stopping.done()
     await stopping
+
+
+async def _locked_out(shop: Shop) -> bool:
+    """Whether somebody is next in line for an agreement's row that somebody else holds."""
+    asked = text("select true from pg_locks where locktype = 'tuple' and relation = 'agreements'::regclass limit 1")
+    async with shop.house.database.transaction() as session:
+        return bool(await (await session.connection()).scalar(asked))
 
 
 async def _held(shop: Shop, row: Agreement) -> bool:

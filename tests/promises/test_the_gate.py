@@ -55,12 +55,12 @@ async def test_a_stop_between_prepare_and_send_stops(shop: Shop, name: str, left
     clock = await shop.clock(START)
     agreement = await shop.agree(clock)
     at = await unwatched(shop.house, clock, DUE)
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
 
         async def stopped() -> None:
             await command(shop, agreement, name)
 
-        hand.after_commits.append(stopped)
+        hand.between_prepared_and_sent(stopped)
         await hand.charge(await charge_step(shop.house, agreement, at))
         assert hand.gateway.calls == []
     assert await shop.ledger(agreement) == []
@@ -73,12 +73,12 @@ async def test_a_pause_before_the_send_ends_with_one_debit(shop: Shop) -> None:
     clock = await shop.clock(START)
     agreement = await shop.agree(clock)
     at = await unwatched(shop.house, clock, DUE)
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
 
         async def paused() -> None:
             await command(shop, agreement, "pause")
 
-        hand.after_commits.append(paused)
+        hand.between_prepared_and_sent(paused)
         await hand.charge(await charge_step(shop.house, agreement, at))
     await command(shop, agreement, "resume", {"missed_cycles": "collect"})
     await shop.advance(clock, "2027-01-31T02:00:00Z")
@@ -92,7 +92,7 @@ async def test_an_amount_beyond_the_terms_is_not_sent(shop: Shop) -> None:
     clock = await shop.clock(START)
     agreement = await shop.agree(clock, terms={"total_cycles": 1})
     at = await unwatched(shop.house, clock, DUE)
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
 
         async def raised() -> None:
             async with shop.house.database.transaction() as session:
@@ -100,7 +100,7 @@ async def test_an_amount_beyond_the_terms_is_not_sent(shop: Shop) -> None:
                 session.add(attempt)
                 attempt.amount += 1
 
-        hand.after_commits.append(raised)
+        hand.between_prepared_and_sent(raised)
         await hand.charge(await charge_step(shop.house, agreement, at))
         assert hand.gateway.calls == []
     assert await shop.ledger(agreement) == []
@@ -217,12 +217,12 @@ async def test_a_prepared_attempt_does_not_outlive_its_agreement(shop: Shop) -> 
     clock = await shop.clock(START)
     agreement = await shop.agree(clock, terms={"expiry_date": "2027-01-31", "total_cycles": 1})
     at = await unwatched(shop.house, clock, DUE)
-    async with by_hand(shop.house) as hand:
+    async with by_hand(shop.house, opens=True) as hand:
 
         async def paused() -> None:
             await command(shop, agreement, "pause")
 
-        hand.after_commits.append(paused)
+        hand.between_prepared_and_sent(paused)
         await hand.charge(await charge_step(shop.house, agreement, at))
     await shop.advance(clock, "2027-02-01T00:00:00Z")
     await workflow_closed(shop, agreement)
