@@ -8,10 +8,10 @@ numbered, news, commands and answers may overtake each other freely: the highest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from temporalio import workflow
-from temporalio.common import Priority, RawValue, RetryPolicy
+from temporalio.common import Priority, RawValue
 
 with workflow.unsafe.imports_passed_through():
     from activities.contract import (
@@ -30,20 +30,13 @@ with workflow.unsafe.imports_passed_through():
     from agreements.explaining import explain
     from agreements.standing import Standing
     from agreements.status import AgreementStatus
-    from workflows import builds, search_attributes
+    from workflows import builds, calls, search_attributes
     from workflows.details import details
     from workflows.messages import AgreementStart, CommandResult
     from workflows.orders import Order, read_order
 
 _COMMANDS_REMEMBERED = 64
 _OURS = "the engine's own"
-
-# One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
-_CALL = timedelta(seconds=30)
-_HEARTBEAT = timedelta(seconds=10)
-_UNTIL_IT_WORKS = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
-)
 
 
 @workflow.defn
@@ -103,14 +96,11 @@ class AgreementWorkflow:
 
         It touches only our own rows: done on the workflow's own queue, no provider's outage or rate limit delays it.
         """
-        obeyed = await workflow.execute_activity(
+        obeyed = await calls.done(
             OBEY,
             OrderInput(agreement_id=self._standing.agreement.id, at=self._now(), **order.model_dump()),
-            result_type=Obeyed,
-            start_to_close_timeout=_CALL,
-            heartbeat_timeout=_HEARTBEAT,
-            retry_policy=_UNTIL_IT_WORKS,
-            summary=f"{order.kind}, asked for by signal",
+            Obeyed,
+            f"{order.kind}, asked for by signal",
         )
         self._orders.remove(order)
         if obeyed.refused:
@@ -125,18 +115,8 @@ class AgreementWorkflow:
         first: Urgency,
         task_queue: str | None = None,
     ) -> None:
-        standing = await workflow.execute_activity(
-            activity,
-            argument,
-            result_type=Standing,
-            task_queue=task_queue,
-            start_to_close_timeout=_CALL,
-            heartbeat_timeout=_HEARTBEAT,
-            retry_policy=_UNTIL_IT_WORKS,
-            summary=summary,
-            priority=Priority(priority_key=first, fairness_key=self._standing.agreement.merchant_id),
-        )
-        self._adopt(standing)
+        priority = Priority(priority_key=first, fairness_key=self._standing.agreement.merchant_id)
+        self._adopt(await calls.done(activity, argument, Standing, summary, task_queue=task_queue, priority=priority))
 
     async def _rest_until(self, step: Step | None) -> None:
         """Waits for the step's instant or for news. A test clock stands still, so only its tick can end the wait."""

@@ -5,24 +5,17 @@ PostgreSQL decides and holds the truth. The provider sends no news of declaratio
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import Priority
 
 with workflow.unsafe.imports_passed_through():
     from activities.contract import DECLARE, DeclarationInput, Urgency, gateway_queue
     from agreements.declarations import DeclarationStanding, DeclarationStatus
-    from workflows import builds
+    from workflows import builds, calls
     from workflows.details import declaration_details
     from workflows.messages import DeclarationStart
-
-# One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
-_CALL = timedelta(seconds=30)
-_HEARTBEAT = timedelta(seconds=10)
-_UNTIL_IT_WORKS = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
-)
 
 
 @workflow.defn
@@ -51,15 +44,12 @@ class DeclarationWorkflow:
 
     async def _perform(self) -> None:
         before = self._declaration
-        self._declaration = await workflow.execute_activity(
+        self._declaration = await calls.done(
             DECLARE,
             DeclarationInput(agreement_id=before.agreement_id, declaration_id=before.declaration_id, at=self._now()),
-            result_type=DeclarationStanding,
+            DeclarationStanding,
+            before.title,
             task_queue=gateway_queue(before.gateway),
-            start_to_close_timeout=_CALL,
-            heartbeat_timeout=_HEARTBEAT,
-            retry_policy=_UNTIL_IT_WORKS,
-            summary=before.title,
             priority=Priority(priority_key=Urgency.RETRY, fairness_key=before.merchant_id),
         )
         self._clock = max(self._clock, self._declaration.as_of)

@@ -6,24 +6,17 @@ refund has succeeded or failed. A message that comes after that is settled by an
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import Priority
 
 with workflow.unsafe.imports_passed_through():
     from activities.contract import REFUND, REFUND_NEWS, RefundInput, RefundNewsInput, Urgency, gateway_queue
     from agreements.refunds import RefundStanding, RefundStatus
-    from workflows import builds
+    from workflows import builds, calls
     from workflows.details import refund_details
     from workflows.messages import RefundStart
-
-# One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
-_CALL = timedelta(seconds=30)
-_HEARTBEAT = timedelta(seconds=10)
-_UNTIL_IT_WORKS = RetryPolicy(
-    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
-)
 
 
 @workflow.defn
@@ -74,19 +67,11 @@ class RefundWorkflow:
 
     async def _do(self, activity: str, argument: RefundInput, summary: str, task_queue: str | None = None) -> None:
         """News touches only our own database: it is settled on the workflow's own queue."""
-        refund = await workflow.execute_activity(
-            activity,
-            argument,
-            result_type=RefundStanding,
-            task_queue=task_queue,
-            start_to_close_timeout=_CALL,
-            heartbeat_timeout=_HEARTBEAT,
-            retry_policy=_UNTIL_IT_WORKS,
-            summary=summary,
-            priority=Priority(priority_key=Urgency.QUESTION, fairness_key=self._refund.merchant_id),
+        priority = Priority(priority_key=Urgency.QUESTION, fairness_key=self._refund.merchant_id)
+        self._refund = await calls.done(
+            activity, argument, RefundStanding, summary, task_queue=task_queue, priority=priority
         )
-        self._refund = refund
-        self._clock = max(self._clock, refund.as_of)
+        self._clock = max(self._clock, self._refund.as_of)
         self._show()
 
     async def _rest(self) -> None:

@@ -9,6 +9,7 @@ _OURS = (
     "activities.contract",
     "agreements",
     "workflows.builds",
+    "workflows.calls",
     "workflows.details",
     "workflows.messages",
     "workflows.orders",
