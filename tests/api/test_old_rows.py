@@ -65,31 +65,31 @@ async def test_old_events_go_from_the_front_and_none_that_is_still_to_be_sent(
 ) -> None:
     endpoint = (await shop.post("/v1/webhook-endpoints", {"url": "http://127.0.0.1:9/hook"})).json()["id"]
     agreement = (await shop.create())["id"]
-    first, second, third = await told(database, agreement, "activated", "paused", "resumed")
+    first, second, third, fourth = await told(database, agreement, "activated", "paused", "resumed", "amended")
     before = datetime.now(UTC)
     young = await told(database, agreement, "paused", "resumed")
 
-    await delivered(database, [first])
-    assert await purge(database, agreement, before, days_later=7) == [1, 2, 3, 4, 5], "its runs may not be over"
+    await delivered(database, [first, third, fourth])
+    assert await purge(database, agreement, before, days_later=7) == [1, 2, 3, 4, 5, 6], "its runs may not be over"
     async with database.transaction() as session:
         assert await old_rows.purged_until(session) is None
-    assert await purge(database, agreement, before) == [2, 3, 4, 5], "the second one may still go out"
-    await delivered(database, [second, third, *young])
-    assert await purge(database, agreement, before) == [3, 4, 5], "the newest old one stays, and the young ones"
-    assert await purge(database, agreement, before) == [3, 4, 5]
+    assert await purge(database, agreement, before) == [2, 3, 4, 5, 6], "the second one may still go out"
+    await delivered(database, [second, *young])
+    assert await purge(database, agreement, before) == [4, 5, 6], "the newest old one stays, and the young ones"
+    assert await purge(database, agreement, before) == [4, 5, 6]
 
     listed = (await shop.get(f"/v1/webhook-endpoints/{endpoint}/deliveries")).json()["data"]
-    assert [row["event"] for row in listed] == [*reversed(young), third]
+    assert [row["event"] for row in listed] == [*reversed(young), fourth]
     assert_problem(await shop.get(f"/v1/events/{first}"), 404, "not_found")
     assert_problem(await shop.post(f"/v1/events/{first}/redeliver"), 404, "not_found")
     timeline = (await shop.get(f"/v1/agreements/{agreement}/timeline")).json()["data"]
-    assert [entry["sequence"] for entry in timeline] == [3, 4, 5]
+    assert [entry["sequence"] for entry in timeline] == [4, 5, 6]
 
     async def feed(reader: Shop, after: str) -> list[str]:
         return [event["id"] for event in (await reader.get("/v1/events", after=after)).json()["data"]]
 
-    assert await feed(shop, first) == await feed(shop, second) == [third, *young]
-    assert await feed(shop, third) == young, "whoever has read on is where they were"
+    assert await feed(shop, first) == await feed(shop, second) == [fourth, *young]
+    assert await feed(shop, fourth) == young, "whoever has read on is where they were"
     assert await feed(live_shop, first) == [], "of others nothing is told"
     unknown = ids.new("evt")
     assert_problem(await shop.get("/v1/events", after=unknown), 422, "invalid_request", "/query/after")

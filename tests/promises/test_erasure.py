@@ -18,7 +18,7 @@ from store.actors import Actor
 from store.erasure import NotYet
 from store.journal import JournalledMessage
 from store.merchants import Principal
-from store.tables import Consent, Credential, Notification, TrailEntry
+from store.tables import Authorization, CardChange, Consent, Credential, Notification, PortalLink, TrailEntry
 from store.tables.columns import utcnow
 from tests.promises.leaks import leaked, rows
 from tests.promises.support import START, workflow_closed
@@ -91,6 +91,7 @@ async def test_a_customer_is_erased_and_the_books_stay(house: House, shop: Shop)
         clock = await shop.clock(START)
         agreement = (await signed_up(shop, clock, "cus-erased"))["id"]
         await shop.call("POST", f"/v1/agreements/{agreement}/portal-links", {}, expect=201)
+        await shop.call("POST", f"/v1/agreements/{agreement}/card-changes", {"initiator": "merchant"}, expect=201)
         await shop.advance(clock, "2027-02-01T00:00:00Z")
         first = ["erase", "cus-erased", "--merchant", shop.merchant_id, "--mode", "test", "--reason", REASON, "--yes"]
         code, said = await command(house, *first)
@@ -119,6 +120,7 @@ async def test_a_customer_is_erased_and_the_books_stay(house: House, shop: Shop)
     assert shown["shown"]["terms"]["amount"] == {"currency": "PHP", "value": 49900}
     assert shown["sightings"][0] == {**SEEN, "ip": None, "user_agent": None, "where": "merchant", "at": None}
     await nothing_sealed_is_left(house, agreement)
+    await no_link_leads_to_the_customer(house, agreement)
     assert (await command(house, *first))[0] == 0, "doing it again changes nothing"
 
 
@@ -150,6 +152,16 @@ async def nothing_sealed_is_left(house: House, agreement: str) -> None:
         noted = (await session.exec(query)).one()
         assert (noted.call, noted.who, noted.reason) == ("autodebit customers erase", "dpo", REASON)
         assert await audit.of_agreements(session, [agreement]) == []
+
+
+async def no_link_leads_to_the_customer(house: House, agreement: str) -> None:
+    async with house.database.transaction() as session:
+        links = await session.exec(select(PortalLink).where(PortalLink.agreement_id == agreement))
+        assert links.all() == []
+        pages = await session.exec(select(Authorization.url).where(Authorization.agreement_id == agreement))
+        assert pages.all() == [None]
+        changes = await session.exec(select(CardChange.url).where(CardChange.agreement_id == agreement))
+        assert changes.all() == [""]
 
 
 async def test_nobody_else_is_erased(house: House, shop: Shop) -> None:
