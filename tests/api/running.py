@@ -18,15 +18,15 @@ from store.tables import Agreement, Attempt, Charge, Credential, TestClock
 from store.vault import Vault
 from tests.api.conftest import Shop, activate
 
-START = "2027-01-31T00:00:00Z"
+START = "2055-01-31T00:00:00Z"
 """One hour before cycle 1 is due in Manila."""
-DUE = "2027-01-31T01:00:00Z"
+DUE = "2055-01-31T01:00:00Z"
 
 VARIABLE: dict[str, Any] = {"amount_variability": "variable", "max_amount_per_cycle": 100_000}
 OPEN: dict[str, Any] = VARIABLE | {"amount": None}
 """Amounts are set cycle by cycle."""
 ON_DEMAND: dict[str, Any] = {
-    "terms": {"type": "unscheduled", "frequency": "irregular", "timezone": "Asia/Manila", "start_date": "2027-01-31"}
+    "terms": {"type": "unscheduled", "frequency": "irregular", "timezone": "Asia/Manila", "start_date": "2055-01-31"}
 }
 LOST = Decline(category=DeclineCategory.LOST_OR_STOLEN, code="lost_card")
 POOR = Decline(category=DeclineCategory.INSUFFICIENT_FUNDS, code="insufficient_funds")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 from importlib.metadata import version
 
+import httpx
 import pytest
 from sqlmodel import select
 from temporalio.client import Client
 
+from api.app import create_app
+from settings import Settings
 from store.database import Database
 from store.tables import Agreement, Authorization
 from store.vault import Vault
-from tests.api.conftest import Shop, activate, assert_problem, body, rows
+from tests.api.conftest import QUICK, Shop, activate, assert_problem, body, rows
 from workflows.messages import agreement_workflow_id
 
 
@@ -34,7 +39,9 @@ async def test_a_create_is_committed_and_its_workflow_started(shop: Shop, databa
     assert (await shop.get(f"/v1/agreements/{made['id']}")).json() == made
 
 
-async def test_an_agreement_is_answered_201_once_the_provider_s_page_is_there(shop: Shop, database: Database) -> None:
+async def test_an_agreement_is_answered_201_once_the_provider_s_page_is_there(
+    shop: Shop, settings: Settings, database: Database, vault: Vault, temporal: Client
+) -> None:
     async def provider() -> None:
         while True:
             async with database.transaction() as session:
@@ -44,7 +51,12 @@ async def test_an_agreement_is_answered_201_once_the_provider_s_page_is_there(sh
                     return
             await asyncio.sleep(0.01)
 
-    answer, _ = await asyncio.gather(shop.post("/v1/agreements", body()), provider())
+    patient = replace(QUICK, authorization=timedelta(minutes=1))
+    app = create_app(settings, database, vault, temporal, patient)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://pay.example") as http:
+        creating = replace(shop, http=http).post("/v1/agreements", body())
+        async with asyncio.timeout(60):
+            answer, _ = await asyncio.gather(creating, provider())
     assert answer.status_code == 201
     assert answer.json()["authorization"]["url"] == "https://wallet.example/agree"
 
@@ -78,8 +90,8 @@ async def test_schedule_names_dates_and_rules(shop: Shop) -> None:
     made = await shop.create()
     found = (await shop.get(f"/v1/agreements/{made['id']}/schedule", count=2)).json()
     assert [(cycle["date"], cycle["due_at"]) for cycle in found["data"]] == [
-        ("2027-01-31", "2027-01-31T01:00:00Z"),
-        ("2027-02-28", "2027-02-28T01:00:00Z"),
+        ("2055-01-31", "2055-01-31T01:00:00Z"),
+        ("2055-02-28", "2055-02-28T01:00:00Z"),
     ]
     assert found["data"][1]["rules"] == ["anchor", "short_month"]
     assert found["data"][1]["amount"] == {"currency": "PHP", "value": 49900}
@@ -89,14 +101,14 @@ async def test_schedule_names_dates_and_rules(shop: Shop) -> None:
 
 
 async def test_schedule_shows_rolled_dates_the_calendar_and_the_agreements_own_second(shop: Shop) -> None:
-    """31 January and 28 February 2027 are Sundays, 31 March is a Wednesday."""
+    """31 January and 28 February 2055 are Sundays, 31 March is a Wednesday."""
     terms = {"business_days": {"calendar": "PH", "roll": "following"}, "debit_window_minutes": 30}
     path = f"/v1/agreements/{(await shop.create(terms=terms))['id']}/schedule"
     first = (await shop.get(path, count=2)).json()
     rest = (await shop.get(path, count=500, cursor=first["next_cursor"])).json()
     cycles = first["data"] + rest["data"]
     assert [cycle["cycle"] for cycle in cycles] == list(range(1, 13))
-    assert [cycle["date"] for cycle in cycles[:3]] == ["2027-02-01", "2027-03-01", "2027-03-31"]
+    assert [cycle["date"] for cycle in cycles[:3]] == ["2055-02-01", "2055-03-01", "2055-03-31"]
     assert [cycle["calendar"] for cycle in cycles[:3]] == [f"PH, holidays {version('holidays')}"] * 2 + [None]
     assert cycles[1]["rules"] == ["anchor", "short_month", "roll_following", "jitter"]
     [second] = {cycle["due_at"].partition("T")[2] for cycle in cycles}

@@ -48,7 +48,7 @@ async def test_a_new_amount_holds_for_coming_cycles_without_one_of_their_own(run
 async def test_what_was_tried_or_is_due_keeps_its_amount(runs: Runs) -> None:
     agreement = await runs(terms=VARIABLE)
     await agreement.put(3, {"amount": php(70_000)})
-    await agreement.at("2027-03-01T00:00:00Z")
+    await agreement.at("2055-03-01T00:00:00Z")
     await agreement.tried(AttemptStatus.FAILED)
     await agreement.patch(terms={"amount": php(60_000)})
     assert await amounts(agreement) == [49_900, 49_900, 70_000]
@@ -67,10 +67,10 @@ async def test_an_amount_carried_into_a_cycle_stays_on_top(runs: Runs) -> None:
 async def test_a_default_amount_comes_and_goes(runs: Runs) -> None:
     """The currency stays the one of the first amount."""
     agreement = await runs(terms=OPEN)
-    await agreement.at("2027-01-31T12:00:00Z")
+    await agreement.at("2055-01-31T12:00:00Z")
     assert (await agreement.patch(terms={"amount": php(60_000)})).status_code == 200
     [charge] = await agreement.charges()
-    assert (charge["amount"], charge["next_attempt_at"]) == (php(60_000), "2027-01-31T12:00:00Z"), "it only waited"
+    assert (charge["amount"], charge["next_attempt_at"]) == (php(60_000), "2055-01-31T12:00:00Z"), "it only waited"
     assert (await agreement.patch(terms={"amount": None})).json()["terms"]["amount"] is None
     assert (await agreement.row()).currency == "PHP"
 
@@ -81,7 +81,7 @@ async def test_a_default_amount_comes_and_goes(runs: Runs) -> None:
         ({"amount": php(100_001)}, ["/terms/amount"]),
         ({"amount": php(49_900, "USD")}, ["/terms/amount"]),
         ({"max_amount_per_cycle": 200_000, "total_cycles": 13}, ["/terms/max_amount_per_cycle", "/terms/total_cycles"]),
-        ({"expiry_date": "2029-01-31"}, ["/terms/expiry_date"]),
+        ({"expiry_date": "2057-01-31"}, ["/terms/expiry_date"]),
         ({"frequency": "weekly", "timezone": "UTC"}, ["/terms/frequency", "/terms/timezone"]),
         ({"type": "other"}, ["/terms/type"]),
     ],
@@ -107,7 +107,7 @@ async def test_what_the_payer_did_not_agree_to_is_refused(runs: Runs, terms: Any
         ({"terms": {"amount": php(99)}}, "/terms/amount/value"),  # GCash moves PHP 1.00 at least
         ({"terms": {"amount": php(500, "XYZ")}}, "/terms/amount/currency"),
         ({"terms": {"max_amount_per_cycle": 49_899}}, "/terms/max_amount_per_cycle"),  # below the amount
-        ({"terms": {"expiry_date": "2027-01-30"}}, "/terms/expiry_date"),  # yesterday in Manila
+        ({"terms": {"expiry_date": "2055-01-30"}}, "/terms/expiry_date"),  # yesterday in Manila
         ({"terms": {"total_cycles": 0}}, "/terms/total_cycles"),
         ({"retry_policy": "hopeful"}, "/retry_policy"),
         ({"retry_policy": None}, "/retry_policy"),
@@ -170,12 +170,12 @@ async def test_fewer_cycles_cancel_what_was_written_beyond_them(runs: Runs) -> N
 
 
 @pytest.mark.parametrize(
-    "terms", [{"total_cycles": 1}, {"expiry_date": "2027-02-20"}, {"total_cycles": 3, "expiry_date": "2027-02-01"}]
+    "terms", [{"total_cycles": 1}, {"expiry_date": "2055-02-20"}, {"total_cycles": 3, "expiry_date": "2055-02-01"}]
 )
 async def test_terms_that_end_with_the_last_paid_cycle_complete_the_agreement(runs: Runs, terms: Any) -> None:
     agreement = await runs()
     await agreement.put(2, {"skip": True})
-    await agreement.at("2027-02-01T00:00:00Z")
+    await agreement.at("2055-02-01T00:00:00Z")
     await agreement.tried(AttemptStatus.SUCCEEDED)
     answer = await agreement.patch(terms=terms)
     assert (answer.status_code, answer.json()["status"]) == (200, "completed"), answer.text
@@ -185,7 +185,7 @@ async def test_terms_that_end_with_the_last_paid_cycle_complete_the_agreement(ru
 async def test_terms_end_no_earlier_than_what_was_made(runs: Runs) -> None:
     agreement = await runs()
     await agreement.put(3, {"skip": True})
-    await agreement.at("2027-03-01T00:00:00Z")
+    await agreement.at("2055-03-01T00:00:00Z")
     await agreement.tried(AttemptStatus.SUCCEEDED)
     problem = assert_problem(await agreement.patch(terms={"total_cycles": 1}), 409, "state_conflict")
     assert "cycle 2" in problem["detail"]
@@ -230,7 +230,7 @@ async def test_the_terms_stand_while_the_customer_is_asked(shop: Shop, live_shop
 
 async def test_a_charge_above_the_lowered_cap_is_not_collected(runs: Runs) -> None:
     agreement = await runs(terms=VARIABLE)
-    await agreement.at("2027-01-31T03:00:00Z")
+    await agreement.at("2055-01-31T03:00:00Z")
     await agreement.tried(AttemptStatus.FAILED, decline=POOR)
     assert (await agreement.patch(terms={"amount": php(500), "max_amount_per_cycle": 500})).status_code == 200
     await agreement.set_row(status=ChargeStatus.FAILED, next_attempt_at=None)

@@ -34,8 +34,8 @@ def terms(**changes: Any) -> dict[str, Any]:
 DANA = {"payment_method": {"type": "DANA"}}
 
 WORKDAYS = {"calendar": "PH", "roll": "following"}
-# From March on the 31sts are 30 days apart, but 31 July 2027 is a Saturday and rolls towards 31 August.
-THIRTY_DAYS: dict[str, Any] = {"start_date": "2027-03-31", "total_cycles": 9, "cycle_interval_days": 30}
+# From March on the 31sts are 30 days apart, but 31 July 2055 is a Saturday and rolls towards 31 August.
+THIRTY_DAYS: dict[str, Any] = {"start_date": "2055-03-31", "total_cycles": 9, "cycle_interval_days": 30}
 
 MEANINGLESS: list[tuple[str, dict[str, Any], str]] = [
     ("missing reference", without("reference"), "/reference"),
@@ -63,9 +63,9 @@ MEANINGLESS: list[tuple[str, dict[str, Any], str]] = [
     ("currency the method does not take", terms(amount={"currency": "USD", "value": 49900}), "/terms/amount/currency"),
     ("below the method's minimum", terms(amount={"currency": "PHP", "value": 99}), "/terms/amount/value"),
     ("no whole rupiah", body(terms={"amount": {"currency": "IDR", "value": 3_000_050}}, **DANA), "/terms/amount/value"),
-    ("dates reversed", terms(start_date="2027-02-01", expiry_date="2027-01-01"), "/terms/expiry_date"),
+    ("dates reversed", terms(start_date="2055-02-01", expiry_date="2055-01-01"), "/terms/expiry_date"),
     ("start before today", terms(start_date="2020-01-01"), "/terms/start_date"),
-    ("no such day", terms(start_date="2027-02-30"), "/terms/start_date"),
+    ("no such day", terms(start_date="2055-02-30"), "/terms/start_date"),
     ("date as Unix time", terms(start_date=1_800_000_000), "/terms/start_date"),
     ("amount above cap", terms(max_amount_per_cycle=100), "/terms/max_amount_per_cycle"),
     ("variable without cap", terms(amount_variability="variable"), "/terms/max_amount_per_cycle"),
@@ -209,11 +209,11 @@ async def test_live_mode_takes_public_https_addresses_only(live_shop: Shop, data
 
 
 async def test_live_mode_has_no_test_clocks(shop: Shop, live_shop: Shop, database: Database) -> None:
-    clock = (await shop.post("/v1/test-clocks", {"now": "2027-01-01T00:00:00Z"})).json()["id"]
+    clock = (await shop.post("/v1/test-clocks", {"now": "2055-01-01T00:00:00Z"})).json()["id"]
     assert_problem(
         await live_shop.post("/v1/agreements", body(test_clock=clock)), 422, "invalid_request", "/test_clock"
     )
-    assert_problem(await live_shop.post("/v1/test-clocks", {"now": "2027-01-01T00:00:00Z"}), 422, "test_mode_only")
+    assert_problem(await live_shop.post("/v1/test-clocks", {"now": "2055-01-01T00:00:00Z"}), 422, "test_mode_only")
     assert_problem(await live_shop.get(f"/v1/test-clocks/{clock}"), 404, "not_found")
     assert await rows(database, live_shop) == NOTHING
 
@@ -262,7 +262,7 @@ async def test_a_method_that_is_not_allowed_names_those_that_are(shop: Shop) -> 
 
 
 @pytest.mark.parametrize(
-    "now", ["2027-01-01", "2027-01-01T00:00:00", 1_800_000_000, "1999-12-31T23:59:59Z", "2027-13-01T00:00:00Z", None]
+    "now", ["2055-01-01", "2055-01-01T00:00:00", 1_800_000_000, "1999-12-31T23:59:59Z", "2055-13-01T00:00:00Z", None]
 )
 async def test_an_instant_is_written_by_rfc_3339(shop: Shop, database: Database, now: object) -> None:
     assert_problem(await shop.post("/v1/test-clocks", {"now": now}), 422, "invalid_request", "/now")

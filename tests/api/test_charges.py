@@ -21,7 +21,7 @@ async def _decline(database: Database, agreement_id: str, attempt_id: str) -> st
         attempt.status = AttemptStatus.FAILED
         decision = Decision(
             action=Action.RETRY,
-            at=datetime(2027, 2, 1, tzinfo=UTC),
+            at=datetime(2055, 2, 1, tzinfo=UTC),
             rule="insufficient_funds_ladder",
             rulebook_version="2026-11.1",
             budget_left=3,
@@ -41,7 +41,7 @@ async def test_a_charge_shows_its_attempts_and_decisions(shop: Shop, live_shop: 
         (attempt_id, "failed")
     ]
     assert [(decision["rule"], decision["chosen_at"], decision["inputs"]) for decision in read["decisions"]] == [
-        ("insufficient_funds_ladder", "2027-02-01T00:00:00Z", {"attempt": 1})
+        ("insufficient_funds_ladder", "2055-02-01T00:00:00Z", {"attempt": 1})
     ]
     listed = (await shop.get("/v1/charges", agreement=agreement_id)).json()["data"]
     assert [charge["id"] for charge in listed] == [charge_id]

@@ -114,7 +114,7 @@ async def test_a_fixed_amount_is_the_payers_word(runs: Runs) -> None:
 
 
 async def test_rows_are_written_ahead_up_to_the_cycle_that_is_set(runs: Runs) -> None:
-    agreement = await runs(terms=OPEN | {"total_cycles": 40, "expiry_date": "2030-12-31"})
+    agreement = await runs(terms=OPEN | {"total_cycles": 40, "expiry_date": "2058-12-31"})
     problem = assert_problem(await agreement.put(25, {"skip": True}), 409, "state_conflict")
     assert "cycles 1 to 24" in problem["detail"]
     assert len(await agreement.charges()) == 1, "a refusal writes nothing"
@@ -156,7 +156,7 @@ async def test_the_last_row_is_never_a_skipped_one(runs: Runs) -> None:
         assert (await agreement.put(cycle, {"skip": True})).status_code == 200
     found = [(charge["cycle"], charge["status"]) for charge in await agreement.charges()]
     assert found == [(1, "skipped"), (2, "skipped"), (3, "scheduled"), (4, "skipped"), (5, "scheduled")]
-    assert (await agreement.read())["next_charge_at"] == "2027-03-31T01:00:00Z"
+    assert (await agreement.read())["next_charge_at"] == "2055-03-31T01:00:00Z"
 
 
 async def test_the_last_cycle_skipped_completes_the_agreement(runs: Runs) -> None:
@@ -185,7 +185,7 @@ async def test_what_was_tried_or_is_over_stays(
     runs: Runs, status: ChargeStatus, attempted: AttemptStatus | None, body: Any
 ) -> None:
     agreement = await runs(terms=VARIABLE)
-    await agreement.at("2027-01-31T03:00:00Z")
+    await agreement.at("2055-01-31T03:00:00Z")
     if attempted:
         await agreement.tried(attempted, shown=status)
     else:
@@ -198,9 +198,9 @@ async def test_what_was_tried_or_is_over_stays(
 async def test_a_cycle_that_waits_for_its_amount_is_collected_once_it_has_one(runs: Runs) -> None:
     agreement = await runs(terms=OPEN)
     await agreement.set_row(next_attempt_at=None)
-    await agreement.at("2027-02-01T12:00:00Z")
+    await agreement.at("2055-02-01T12:00:00Z")
     answer = await agreement.put(1, {"amount": php(700)})
-    assert answer.json()["next_attempt_at"] == "2027-02-01T12:00:00Z"
+    assert answer.json()["next_attempt_at"] == "2055-02-01T12:00:00Z"
     assert_problem(await agreement.put(1, {"amount": php(800)}), 409, "state_conflict")
     assert_problem(await agreement.put(1, {"skip": True}), 409, "state_conflict")
 
@@ -208,7 +208,7 @@ async def test_a_cycle_that_waits_for_its_amount_is_collected_once_it_has_one(ru
 async def test_the_merchants_word_is_waited_for(runs: Runs) -> None:
     """Missed, and the terms say `ask`: it may still be skipped."""
     agreement = await runs()
-    await agreement.at("2027-02-10T00:00:00Z")
+    await agreement.at("2055-02-10T00:00:00Z")
     await agreement.set_row(status=ChargeStatus.ACTION_REQUIRED, next_attempt_at=None)
     assert (await agreement.put(1, {"skip": True})).json()["status"] == "skipped"
 

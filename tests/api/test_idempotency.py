@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -10,10 +11,12 @@ import pytest
 from sqlmodel import select
 from temporalio.client import Client
 
+from api.app import create_app
+from settings import Settings
 from store.database import Database
 from store.tables import Agreement, IdempotencyKey
 from store.vault import Vault
-from tests.api.conftest import Shop, activate, assert_problem, body, rows
+from tests.api.conftest import QUICK, Shop, activate, assert_problem, body, rows
 from tests.api.running import ON_DEMAND, php, running
 from workflows.messages import agreement_workflow_id
 
@@ -155,7 +158,7 @@ async def test_a_repeat_takes_over_from_a_call_that_died(shop: Shop, database: D
     await temporal.get_workflow_handle(agreement_workflow_id(made["id"])).terminate()
     async with database.transaction() as session:
         (await session.get_one(Agreement, made["id"])).started = False
-    await forget_answer(database, shop, datetime.now(UTC))
+    await forget_answer(database, shop, datetime.now(UTC) - timedelta(hours=1))
     again = await shop.post("/v1/agreements", body(), key="key-1")
     assert again.json() == made
     assert (await rows(database, shop))["Agreement"] == 1
@@ -163,10 +166,14 @@ async def test_a_repeat_takes_over_from_a_call_that_died(shop: Shop, database: D
         assert (await session.get_one(Agreement, made["id"])).started
 
 
-async def test_a_repeat_waits_for_a_call_that_runs_then_gives_up(shop: Shop, database: Database) -> None:
+async def test_a_repeat_waits_for_a_call_that_runs_then_gives_up(
+    shop: Shop, settings: Settings, database: Database, vault: Vault, temporal: Client
+) -> None:
     await shop.create()
     await forget_answer(database, shop, datetime.now(UTC) + timedelta(hours=1))
-    answer = await shop.post("/v1/agreements", body(), key="key-1")
+    app = create_app(settings, database, vault, temporal, replace(QUICK, same_key=timedelta(milliseconds=300)))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://pay.example") as http:
+        answer = await replace(shop, http=http).post("/v1/agreements", body(), key="key-1")
     assert_problem(answer, 409, "idempotency_key_in_use")
     assert int(answer.headers["retry-after"]) > 0
 

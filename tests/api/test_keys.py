@@ -53,7 +53,7 @@ async def test_a_mode_has_keys_of_its_own(environment: dict[str, str], http: htt
     live = await _printed(environment, "merchants", "rotate-key", made["merchant"], "--live")
     assert live["key"].startswith("sk_live_")
     assert [await status(http, key) for key in (made["key"], live["key"])] == [200, 200], "each rotated on its own"
-    clock = {"now": "2027-01-01T00:00:00Z"}
+    clock = {"now": "2055-01-01T00:00:00Z"}
     headers = {"Authorization": f"Bearer {live['key']}"}
     assert_problem(await http.post("/v1/test-clocks", json=clock, headers=headers), 422, "test_mode_only")
 
@@ -111,10 +111,10 @@ async def test_the_use_of_a_key_is_written_once_a_minute(shop: Shop, database: D
         return moment - by
 
     await asyncio.gather(*(shop.get("/v1/agreements") for _ in range(10)))
-    recently = await set_back(timedelta(seconds=55))
+    recently = await set_back(timedelta(seconds=20))
     await shop.get("/v1/agreements")
     assert (await row()).last_used_at == recently
-    long_ago = await set_back(timedelta(seconds=6))
+    long_ago = await set_back(timedelta(seconds=41))
     async with database.transaction() as session:
         await session.get_one(ApiKey, (await row()).id, with_for_update=True)
         assert (await shop.get("/v1/agreements")).is_success, "nobody waits for the row"
@@ -127,6 +127,6 @@ async def test_the_use_of_a_key_is_written_once_a_minute(shop: Shop, database: D
 
 async def test_only_the_hash_of_a_key_is_kept(shop: Shop, database: Database, settings: Settings) -> None:
     async with database.transaction() as session:
-        row = (await session.exec(select(ApiKey).where(ApiKey.ending == shop.key[-4:]))).one()
+        row = (await session.exec(select(ApiKey).where(ApiKey.merchant_id == shop.principal.merchant_id))).one()
     assert len(shop.key) == len("sk_test_") + 43, "256 bits"
     assert shop.key[:-4] not in row.model_dump_json()

@@ -69,7 +69,7 @@ async def test_a_link_goes_a_month_after_it_ran_out_by_the_clock_of_its_agreemen
         agreement = await running(database, vault, shop, **changes)
         return str((await shop.post(f"/v1/agreements/{agreement}/portal-links", {})).json()["id"])
 
-    clock = (await shop.post("/v1/test-clocks", {"now": "2027-01-01T00:00:00Z"})).json()["id"]
+    clock = (await shop.post("/v1/test-clocks", {"now": "2055-01-01T00:00:00Z"})).json()["id"]
     link, standing = await linked(reference="real"), await linked(reference="on a clock", test_clock=clock)
     assert {link, standing} <= await links_left(database, 30)
     left = await links_left(database, 32)

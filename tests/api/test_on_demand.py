@@ -17,7 +17,7 @@ from tests.api.conftest import Shop, assert_problem
 from tests.api.running import LOST, ON_DEMAND, OPEN, POOR, START, Running, php, running
 
 Runs = Callable[..., Awaitable[Running]]
-AFTER = "2027-01-31T03:00:00Z"
+AFTER = "2055-01-31T03:00:00Z"
 """Two hours after cycle 1 was due."""
 
 
@@ -105,14 +105,14 @@ async def test_a_fixed_amount_is_the_only_one(runs: Runs, value: int, expected: 
 @pytest.mark.parametrize(
     ("now", "expected"),
     [
-        ("2027-02-01T15:59:59Z", "before_start"),  # 23:59:59 in Manila
-        ("2027-02-01T16:00:00Z", None),
-        ("2027-02-03T15:59:59Z", None),
-        ("2027-02-03T16:00:00Z", "after_expiry"),
+        ("2055-02-01T15:59:59Z", "before_start"),  # 23:59:59 in Manila
+        ("2055-02-01T16:00:00Z", None),
+        ("2055-02-03T15:59:59Z", None),
+        ("2055-02-03T16:00:00Z", "after_expiry"),
     ],
 )
 async def test_nothing_is_debited_outside_the_terms_days(runs: Runs, now: str, expected: str | None) -> None:
-    agreement = await runs(**on_demand(start_date="2027-02-02", expiry_date="2027-02-03"))
+    agreement = await runs(**on_demand(start_date="2055-02-02", expiry_date="2055-02-03"))
     await agreement.at(now)
     answer = await agreement.charge(amount=php(500))
     if expected is None:
@@ -126,10 +126,10 @@ async def test_the_minimum_gap_counts_from_the_last_success(runs: Runs) -> None:
     agreement = await runs(**on_demand(cycle_interval_days=7))
     await agreement.charge(amount=php(500))
     await agreement.tried(AttemptStatus.SUCCEEDED, cycle=None, ago=timedelta(0))
-    await agreement.at("2027-02-06T23:59:59Z")
+    await agreement.at("2055-02-06T23:59:59Z")
     problem = assert_problem(await agreement.charge(amount=php(500)), 409, "state_conflict")
-    assert "from 2027-02-07T00:00:00Z on" in problem["detail"]
-    await agreement.at("2027-02-07T00:00:00Z")
+    assert "from 2055-02-07T00:00:00Z on" in problem["detail"]
+    await agreement.at("2055-02-07T00:00:00Z")
     assert (await agreement.charge(amount=php(500))).status_code == 201
 
 
@@ -216,11 +216,11 @@ async def test_what_was_given_up_is_tried_again(runs: Runs) -> None:
 
 async def test_a_cycle_missed_for_days_is_collected_when_the_merchant_says_so(runs: Runs) -> None:
     agreement = await runs()
-    await agreement.at("2027-02-10T00:00:00Z")
+    await agreement.at("2055-02-10T00:00:00Z")
     await agreement.set_row(status=ChargeStatus.ACTION_REQUIRED, next_attempt_at=None)
     answer = await agreement.charge(cycle=1)
     assert (answer.json()["status"], answer.json()["act_by"]) == ("scheduled", None), answer.text
-    assert answer.json()["next_attempt_at"] == "2027-02-10T00:00:00Z"
+    assert answer.json()["next_attempt_at"] == "2055-02-10T00:00:00Z"
 
 
 async def test_a_catch_up_keeps_the_minimum_gap(runs: Runs) -> None:
@@ -228,12 +228,12 @@ async def test_a_catch_up_keeps_the_minimum_gap(runs: Runs) -> None:
     agreement = await runs(terms=OPEN)
     await agreement.put(1, {"amount": php(500)})
     await agreement.put(2, {"amount": php(500)})
-    await agreement.at("2027-02-28T02:00:00Z")
+    await agreement.at("2055-02-28T02:00:00Z")
     await agreement.tried(AttemptStatus.FAILED, decline=POOR, shown=ChargeStatus.FAILED)
     await agreement.tried(AttemptStatus.SUCCEEDED, cycle=2)  # an hour ago
     problem = assert_problem(await agreement.charge(cycle=1), 409, "state_conflict")
-    assert "from 2027-03-25T01:00:00Z on" in problem["detail"]
-    await agreement.at("2027-03-25T01:00:00Z")
+    assert "from 2055-03-25T01:00:00Z on" in problem["detail"]
+    await agreement.at("2055-03-25T01:00:00Z")
     assert (await agreement.charge(cycle=1)).status_code == 200
 
 
@@ -307,14 +307,14 @@ async def test_a_token_renewed_since_is_all_an_invalid_one_needed(runs: Runs) ->
             # Mastercard's advice 25: not before 24 hours (payment-rules §2.2)
             POOR.model_copy(update={"network_advice": "25"}),
             "mastercard.25_after_24_hours",
-            "2027-02-01T02:00:00",
+            "2055-02-01T02:00:00",
         ),
         (
             Decline(
                 category=DeclineCategory.LIMIT_EXCEEDED, code="verification_limit", raw_code="VERIFY_TIMES_EXCEED_LIMIT"
             ),
             "antom.verification_limit",
-            "2027-02-01T02:00:00",
+            "2055-02-01T02:00:00",
         ),
     ],
 )
@@ -344,11 +344,11 @@ async def test_what_a_network_forbids_stays_forbidden(runs: Runs) -> None:
 
 async def test_nobody_is_debited_untold_where_that_is_required(runs: Runs) -> None:
     agreement = await runs(notice={"days_before": 1, "required": True})
-    await agreement.at("2027-02-10T00:00:00Z")
+    await agreement.at("2055-02-10T00:00:00Z")
     charge = await agreement.set_row(status=ChargeStatus.ACTION_REQUIRED, next_attempt_at=None)
     problem = assert_problem(await agreement.charge(charge=charge), 409, "state_conflict")
     assert "told first (merchants_wish)" in problem["detail"]
-    await agreement.set_row(notice_proven_at=datetime(2027, 2, 9, tzinfo=UTC))
+    await agreement.set_row(notice_proven_at=datetime(2055, 2, 9, tzinfo=UTC))
     assert (await agreement.charge(charge=charge)).status_code == 200
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from store.database import Database
 from store.vault import Vault
 from tests.api.conftest import QUICK, Shop, activate, assert_problem, body, rows
 from tests.api.running import ON_DEMAND, VARIABLE, php, running
+from tests.api.test_idempotency import forget_answer
 
 
 def _over(app: FastAPI) -> httpx.AsyncClient:
@@ -48,6 +50,7 @@ async def test_a_create_without_temporal_is_finished_by_its_repeat(
     lost = Shop(shop.principal, shop.key, shop.account, without_temporal)
     assert_problem(await lost.post("/v1/agreements", body(), key="k"), 503, "unavailable")
     assert (await rows(database, shop))["Agreement"] == 1, "committed before the workflow was to start"
+    await forget_answer(database, shop, datetime.now(UTC) - timedelta(hours=1))
     answer = await shop.post("/v1/agreements", body(), key="k")
     assert answer.status_code == 202
     assert (await rows(database, shop))["Agreement"] == 1
@@ -85,10 +88,10 @@ async def test_amounts_and_charges_without_temporal_stand(
 async def test_a_clock_nobody_was_told_to_move_can_be_asked_again(
     shop: Shop, without_temporal: httpx.AsyncClient
 ) -> None:
-    clock = (await shop.post("/v1/test-clocks", {"now": "2027-01-01T00:00:00Z"})).json()["id"]
+    clock = (await shop.post("/v1/test-clocks", {"now": "2055-01-01T00:00:00Z"})).json()["id"]
     lost = Shop(shop.principal, shop.key, shop.account, without_temporal)
     path = f"/v1/test-clocks/{clock}"
-    assert_problem(await lost.post(f"{path}/advance", {"to": "2027-02-01T00:00:00Z"}), 503, "unavailable")
+    assert_problem(await lost.post(f"{path}/advance", {"to": "2055-02-01T00:00:00Z"}), 503, "unavailable")
     assert (await shop.get(path)).json()["status"] == "ready"
 
 

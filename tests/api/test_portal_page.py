@@ -41,16 +41,16 @@ async def test_the_page_says_what_was_agreed_and_what_comes(shop: Shop, database
     async with change(database, agreement) as locked:
         credential = await locked.session.get_one(Credential, locked.agreement.credential_id)
         credential.kind, credential.brand, credential.last4 = "card", "VISA", "4242"
-        credential.expiry_month, credential.expiry_year = 2, 2029
+        credential.expiry_month, credential.expiry_year = 2, 2057
         # 17:00 UTC is the next day in Manila.
-        moment = datetime(2027, 1, 30, 17, tzinfo=UTC)
+        moment = datetime(2055, 1, 30, 17, tzinfo=UTC)
     await charged(database, agreement, ChargeStatus.SCHEDULED, due_at=moment, next_attempt_at=moment, attempts_made=0)
     said = text((await shop.http.get(await link(shop, agreement, return_url="https://golden.example/"))).text)
     assert "Your payments to Golden Gym" in said
-    assert "Next payment ₱499.00 January 31, 2027" in said
-    assert "VISA ending in 4242 valid until 02/2029" in said
-    assert "Amount ₱499.00 How often Every month Starts January 31, 2027" in said
-    assert "Number of payments 12 Until December 31, 2028 Reference sub-1001" in said
+    assert "Next payment ₱499.00 January 31, 2055" in said
+    assert "VISA ending in 4242 valid until 02/2057" in said
+    assert "Amount ₱499.00 How often Every month Starts January 31, 2055" in said
+    assert "Number of payments 12 Until December 31, 2056 Reference sub-1001" in said
     assert "There are no payments yet." in said
     assert "Change card" in said
     assert "Back to Golden Gym" in said

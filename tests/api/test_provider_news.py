@@ -29,7 +29,7 @@ from tests.api.conftest import QUICK, Shop, activate, assert_problem
 from tests.gateways.antom_fixtures import ANTOM_KEY, CLIENT_ID, FORGER_KEY, result
 from workflows.messages import agreement_workflow_id
 
-SENT_AT = "2027-01-31T09:00:05+08:00"
+SENT_AT = "2055-01-31T09:00:05+08:00"
 
 
 def signed(shop: Shop, message: dict[str, Any], key: Any = ANTOM_KEY, client_id: str = CLIENT_ID) -> dict[str, Any]:

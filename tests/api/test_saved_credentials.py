@@ -74,11 +74,11 @@ async def test_a_customer_whose_id_has_slashes_is_found(shop: Shop, database: Da
 async def test_marks_and_expiry_of_a_card_are_told_with_what_they_mean(
     shop: Shop, database: Database, vault: Vault
 ) -> None:
-    """The agreement's last debit of 12 falls in 2028; the list knows no terms, so it says what is true of the card."""
+    """The agreement's last debit of 12 falls in 2056; the list knows no terms, so it says what is true of the card."""
     agreement, credential = await given(shop, database, vault)
     async with database.transaction() as session:
         row = await session.get_one(Credential, credential)
-        row.network, row.marks, row.expiry_month, row.expiry_year = "mastercard", ["prepaid"], 11, 2027
+        row.network, row.marks, row.expiry_month, row.expiry_year = "mastercard", ["prepaid"], 11, 2055
     [listed] = (await shop.get(FILE)).json()["data"]
     assert (listed["network"], [each["code"] for each in listed["warnings"]]) == ("mastercard", ["prepaid"])
     shown = (await shop.get(f"/v1/agreements/{agreement}")).json()["credential"]
@@ -115,7 +115,7 @@ async def test_an_agreement_begins_at_once_with_what_is_on_file(shop: Shop, data
     answer = await shop.post("/v1/agreements", asked := again(credential), key="again")
     made = answer.json()
     assert (answer.status_code, made["status"], made["authorization"]) == (201, "active", None)
-    assert made["next_charge_at"] == "2027-01-31T01:00:00Z"
+    assert made["next_charge_at"] == "2055-01-31T01:00:00Z"
     assert made["credential"]["id"] == credential
     repeated = await shop.post("/v1/agreements", asked, key="again")
     assert (repeated.status_code, repeated.json()) == (201, made)

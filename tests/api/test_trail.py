@@ -57,8 +57,8 @@ async def everything(shop: Shop, database: Database, vault: Vault) -> None:
     event = (await shop.get("/v1/events", limit=1)).json()["data"][0]["id"]
     await call("POST", f"/v1/events/{event}/redeliver")
     await call("DELETE", f"/v1/webhook-endpoints/{endpoint}")
-    clock = (await call("POST", "/v1/test-clocks", {"now": "2027-01-01T00:00:00Z"}))["id"]
-    await call("POST", f"/v1/test-clocks/{clock}/advance", {"to": "2027-01-01T00:00:00Z"})
+    clock = (await call("POST", "/v1/test-clocks", {"now": "2055-01-01T00:00:00Z"}))["id"]
+    await call("POST", f"/v1/test-clocks/{clock}/advance", {"to": "2055-01-01T00:00:00Z"})
     await shop.post(f"{variable.path}/revoke", {"reason": "moved away", "initiator": "customer"})
     customer, credential = (await variable.row()).customer_id, (await variable.row()).credential_id
     await call("DELETE", f"/v1/customers/{customer}/credentials/{credential}")
