@@ -32,6 +32,7 @@ from store.vault import Vault
 from tests.gateways.antom_fixtures import ANTOM_KEY, CLIENT_ID, MERCHANT_KEY, private_text, public_text
 from tests.support.description import Description
 from tests.support.folders import data_folder
+from tests.support.one_connection import OneEach
 from workflows.agreement import AgreementWorkflow
 from workflows.client import connect
 from workflows.declaration import DeclarationWorkflow
@@ -161,8 +162,10 @@ async def workflows_only(temporal: Client) -> AsyncIterator[None]:
 
 
 @pytest.fixture(scope="session")
-def app(settings: Settings, database: Database, vault: Vault, temporal: Client) -> FastAPI:
-    return create_app(settings, database, vault, temporal, QUICK)
+async def app(settings: Settings, vault: Vault, temporal: Client) -> AsyncIterator[FastAPI]:
+    database = OneEach(settings.database_url, settings.database_pool)
+    yield create_app(settings, database, vault, temporal, QUICK)
+    await database.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -37,6 +37,7 @@ from store.vault import Vault
 from tests.sandbox import ottu_support, pivot_support
 from tests.sandbox.support import FAST, free_port, serving
 from tests.support.folders import data_folder
+from tests.support.one_connection import OneEach
 from tests.support.shops import Shop as Shop
 from tests.support.shops import agreement_body as agreement_body
 from tests.support.tap import Tap
@@ -44,16 +45,15 @@ from worker import Parts, workers
 from workflows import client as workflows
 
 _NAME = "Example Store"
-_PATIENCE = 10.0
 _names = itertools.count(1)
 
 
 def _sandbox(gateway: str, data: Path) -> FastAPI:
-    """A quick one. Where a page waits for our answer to a payment, it does so on a slow machine too."""
+    """A quick one."""
     makers: dict[str, Callable[[], FastAPI]] = {
         "antom": lambda: antom_sandbox(data, settings=FAST),
-        "ottu": lambda: ottu_sandbox(data, settings=replace(ottu_support.FAST, answer_within=_PATIENCE)),
-        "pivot": lambda: pivot_sandbox(data, settings=replace(pivot_support.FAST, acknowledge_within=_PATIENCE)),
+        "ottu": lambda: ottu_sandbox(data, settings=ottu_support.FAST),
+        "pivot": lambda: pivot_sandbox(data, settings=pivot_support.FAST),
     }
     return makers[gateway]()
 
@@ -140,15 +140,17 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
         pools = await stack.enter_async_context(http.pools(GATEWAYS, settings.charge_concurrency))
         database = Database(settings.database_url, settings.database_pool)
         stack.push_async_callback(database.close)
+        engines_own = OneEach(settings.database_url, settings.database_pool)
+        stack.push_async_callback(engines_own.close)
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
         temporal = await workflows.connect(settings, interceptors=interceptors)
         folder = stack.enter_context(data_folder())
         sandboxes = Sandboxes(await stack.enter_async_context(AsyncExitStack()), folder)
         tap = Tap()
-        app = create_app(settings, database, vault, temporal)
+        app = create_app(settings, engines_own, vault, temporal)
         app.add_middleware(tap.into)
         await stack.enter_async_context(serving(app, port))
-        parts = Parts(settings, temporal, database, vault, client, connectors(pools))
+        parts = Parts(settings, temporal, engines_own, vault, client, connectors(pools))
         stack.push_async_callback(parts.webhooks.close)
         for worker in workers(parts) if working else ():
             await stack.enter_async_context(worker)
