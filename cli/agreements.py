@@ -53,8 +53,8 @@ def show(agreement: Agreement, as_json: AsJson = False) -> None:
     from cli import front_door
 
     with front_door.opened() as door:
-        found = door.get(f"/v1/agreements/{agreement}")
-        timeline = door.all(f"/v1/agreements/{agreement}/timeline")
+        found = door.get(front_door.path("agreements", agreement))
+        timeline = door.all(front_door.path("agreements", agreement, "timeline"))
         if as_json:
             front_door.as_json(found | {"timeline": timeline})
         else:
@@ -90,7 +90,8 @@ def revoke(
     """End an agreement for good: no debit can start any more, and the provider is told."""
     if not yes:
         if not sys.stdin.isatty():
-            raise typer.BadParameter("cannot be taken back: say --yes where nobody can be asked", param_hint="revoke")
+            typer.echo("autodebit: revoking cannot be taken back: say --yes where nobody can be asked", err=True)
+            raise typer.Exit(2)
         typer.confirm(f"End {agreement} for good?", abort=True)
     body = {"initiator": initiator.value} | ({"reason": reason} if reason else {})
     _change(agreement, "revoke", body, as_json)
@@ -100,7 +101,7 @@ def _change(agreement: str, command: str, body: Json, as_json: bool) -> None:
     from cli import front_door, tables
 
     with front_door.opened() as door:
-        found = door.post(f"/v1/agreements/{agreement}/{command}", body)
+        found = door.post(front_door.path("agreements", agreement, command), body)
         if as_json:
             front_door.as_json(found)
         else:

@@ -32,7 +32,7 @@ def show(
     from cli import front_door, in_words, tables
 
     with front_door.opened() as door:
-        found = door.get(f"/v1/charges/{charge}")
+        found = door.get(front_door.path("charges", charge))
     if as_json:
         front_door.as_json(found)
         return

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import typer
@@ -69,7 +70,7 @@ class FrontDoor:
             raise Stopped(
                 f"{self._client.base_url} does not answer ({_reason(error)}). {_START}", NOT_REACHABLE
             ) from error
-        if answer.is_success:
+        if answer.is_success and answer.headers.get("content-type") == "application/json":
             found: Json = answer.json()
             return found
         raise _refusal(answer)
@@ -87,6 +88,11 @@ def opened() -> Iterator[FrontDoor]:
     except Stopped as stopped:
         typer.echo(f"autodebit: {stopped}", err=True)
         raise typer.Exit(stopped.code) from None
+
+
+def path(*parts: str) -> str:
+    """The address of something: whatever is typed for an id names one thing, which may not exist."""
+    return "/".join(("/v1", *(quote(part, safe="") for part in parts)))
 
 
 def as_json(found: Json | list[Json]) -> None:
@@ -107,6 +113,19 @@ def _address() -> tuple[str, str]:
     key = os.environ.get("AUTODEBIT_API_KEY") or running.get("secret_key")
     if not url or not key:
         raise Stopped(_NOWHERE, WRONG)
+    return _checked(url, key.strip())
+
+
+def _checked(url: str, key: str) -> tuple[str, str]:
+    """Here, since the client's own words for what cannot be sent would show the key."""
+    try:
+        sound = httpx.URL(url).scheme in ("http", "https")
+    except httpx.InvalidURL:
+        sound = False
+    if not sound:
+        raise Stopped(f"AUTODEBIT_API_URL is no address: {url!r}. It begins with https:// or http://.", WRONG)
+    if not (key.isascii() and key.isprintable()):
+        raise Stopped("AUTODEBIT_API_KEY holds characters that no key has. Copy it anew.", WRONG)
     return url, key
 
 

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -36,9 +37,7 @@ from cli import (
 )
 from settings import Settings
 
-app = typer.Typer(
-    name="autodebit", help="Recurring payments: one durable workflow per agreement.", no_args_is_help=True
-)
+app = typer.Typer(name="autodebit", no_args_is_help=True)
 app.add_typer(bench.app, name="bench")
 app.add_typer(merchants.app, name="merchants")
 app.add_typer(agreements.app, name="agreements")
@@ -60,6 +59,19 @@ app.add_typer(stops.stop, name="stop")
 app.add_typer(stops.go, name="go")
 app.command("stops")(stops.stops)
 app.add_typer(rates.app, name="rates")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"autodebit {version('autodebit')}")
+        raise typer.Exit
+
+
+@app.callback()
+def autodebit(
+    _: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")] = False,
+) -> None:
+    """Recurring payments: one durable workflow per agreement."""
 
 
 @app.command()

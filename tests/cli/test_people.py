@@ -11,14 +11,18 @@ import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from api.description.answers import ANSWERS
 from api.description.events import EVENTS
-from cli import in_words
+from cli import front_door, in_words, main
 from cli.front_door import READY
 from tests.support.house import Shop
 
@@ -119,7 +123,7 @@ async def test_people_see_and_steer_an_agreement(shop: Shop) -> None:
     assert again.err.endswith("(state_conflict)\n")
     assert json.loads(await told("agreements", "resume", agreement, "--json"))["status"] == "active"
     unasked = await autodebit("agreements", "revoke", agreement, env=door(shop))
-    assert (unasked.code, "--yes" in unasked.err) == (2, True)
+    assert (unasked.code, len(unasked.err.splitlines()), "--yes" in unasked.err) == (2, 1, True)
     assert (await shop.read(agreement))["status"] == "active"
     asked = ("--yes", "--initiator", "customer", "--reason", "moved away")
     assert await told("agreements", "revoke", agreement, *asked) == f"{agreement} is revoked\n"
@@ -139,6 +143,45 @@ async def test_what_goes_wrong_is_one_line_and_an_exit_code(shop: Shop, tmp_path
     assert "AUTODEBIT_API_KEY" in nothing.err
     for ended in (unknown, nobody, nothing):
         assert (ended.out, len(ended.err.splitlines())) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "said"),
+    [
+        ("nonsense", "sk_test_1", "AUTODEBIT_API_URL is no address"),
+        ("http://[::1", "sk_test_1", "AUTODEBIT_API_URL is no address"),
+        ("ftp://127.0.0.1", "sk_test_1", "AUTODEBIT_API_URL is no address"),
+        (NOWHERE, "sk_test_1\nsecond", "AUTODEBIT_API_KEY holds characters"),
+        (NOWHERE, "sk_test_é", "AUTODEBIT_API_KEY holds characters"),
+    ],
+)
+def test_an_address_or_key_that_cannot_be_one_is_named_and_the_key_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str, key: str, said: str
+) -> None:
+    monkeypatch.setenv("AUTODEBIT_API_URL", url)
+    monkeypatch.setenv("AUTODEBIT_API_KEY", key)
+    with pytest.raises(typer.Exit) as ended, front_door.opened() as door:
+        door.get("/v1/agreements")
+    told = capsys.readouterr().err
+    assert (ended.value.exit_code, len(told.splitlines()), told.startswith(f"autodebit: {said}")) == (2, 1, True)
+    assert "sk_test" not in told
+
+
+def test_what_answers_there_and_is_no_api_is_not_taken_for_one() -> None:
+    page = httpx.MockTransport(lambda _: httpx.Response(200, html="<html>Temporal</html>"))
+    door = front_door.FrontDoor(httpx.Client(base_url=NOWHERE, transport=page))
+    with pytest.raises(front_door.Stopped, match="not as the API does") as stopped:
+        door.get("/v1/agreements")
+    assert stopped.value.code == 3
+
+
+def test_whatever_is_typed_for_an_id_is_one_part_of_an_address() -> None:
+    assert front_door.path("agreements", "../a/b?c#d", "pause") == "/v1/agreements/..%2Fa%2Fb%3Fc%23d/pause"
+
+
+def test_the_version_is_told() -> None:
+    said = CliRunner().invoke(main.app, ["--version"])
+    assert (said.exit_code, said.output) == (0, f"autodebit {version('autodebit')}\n")
 
 
 async def test_a_running_dev_in_this_folder_is_found(shop: Shop, tmp_path: Path) -> None:
