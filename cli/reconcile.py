@@ -117,9 +117,13 @@ async def reconcile(
     problems: list[str] = []
     for path in paths:
         try:
-            taken.append(await work.take_in(path, account=account))
+            found = await work.take_in(path, account=account)
         except (BadReport, WrongAccount) as error:
             problems.append(f"{path}: {error}")
+            continue
+        taken.append(found)
+        if found.file.superseded_by is not None:
+            problems.append(f"{path}: it was taken in before and corrected since; it does not come back")
     named = {(each.file.account_id, each.file.statement) for each in taken}
     others = await work.due({account_id for account_id, _ in named}) if named else []
     results = [await work.reconcile(*each) for each in sorted({*named, *others})]

@@ -171,3 +171,6 @@ async def test_collect_refund_settle_reconcile(shop: Shop, tmp_path: Path) -> No
     bad = await desk.files(since=DAYS[0], date=DAYS[0], missing=1, altered=1, unknown=1)
     [day] = (await desk.reconcile([bad["transactionItems_20270131_000.csv"]])).values()
     assert wrong(day) == {Reason.MISSING: 1, Reason.AMOUNT: 1, Reason.UNKNOWN: 1}
+    corrected = folder / "transactionItems_20270131_000.csv"
+    _, problems = await reconcile(desk.work, [corrected])
+    assert problems == [f"{corrected}: it was taken in before and corrected since; it does not come back"]
