@@ -122,19 +122,17 @@ def _key(row: ApiKey, *, works: bool) -> dict[str, Any]:
 
 
 def _print(found: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from cli import tables
 
-    table = Table("merchant", "name", "key", "mode", "ends in", "works", "last used")
-    for merchant in found:
-        for key in merchant["keys"] or [None]:
-            table.add_row(merchant["id"], merchant["name"], *_cells(key))
-    Console(highlight=False, markup=False).print(table)
+    rows = [
+        (merchant["id"], merchant["name"], *_cells(key)) for merchant in found for key in merchant["keys"] or [None]
+    ]
+    tables.plain(("merchant", "name", "key", "mode", "ends in", "works", "last used"), rows)
 
 
 def _cells(key: dict[str, Any] | None) -> Sequence[str]:
     if key is None:
-        return ()
+        return ("",) * 5
     until = key["works_until"]
     works = ("until " + until[:16] if until else "yes") if key["works"] else "no"
     last = (key["last_used_at"] or "never")[:16]

@@ -20,9 +20,18 @@ app.command("disable")(merchant_keys.disable)
 app.command("methods")(merchant_methods.methods)
 
 
+_LONGEST_NAME = 128
+
+
+def _readable(name: str) -> str:
+    if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+        raise typer.BadParameter(f"a name is 1 to {_LONGEST_NAME} printable characters")
+    return name
+
+
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="The merchant's name, for people.")],
+    name: Annotated[str, typer.Argument(help="The merchant's name, for people.", callback=_readable)],
     live: Annotated[bool, typer.Option("--live", help="Issue a live key instead of a test key.")] = False,
 ) -> None:
     """Make a merchant and its first key, which is shown this once."""

@@ -141,7 +141,7 @@ def _decline(decline: Json | None) -> str:
 def _print(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in names:
-        table.add_column(name, no_wrap=name == names[0])
+        table.add_column(name, no_wrap=name == names[0], overflow="fold")  # an id cut short is of no use
     for row in rows:
         table.add_row(*row)
     console().print(table)

@@ -101,6 +101,12 @@ async def test_a_live_key_is_for_live_mode(environment: dict[str, str], database
         assert await merchants.principal_for(session, made["key"].replace("live", "test")) is None
 
 
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\x1b[31m", "x" * 129])
+async def test_a_name_nobody_can_read_is_refused(environment: dict[str, str], name: str) -> None:
+    code, said = await _exit_code(environment, "merchants", "create", name)
+    assert (code, "key:" in said) == (2, False)
+
+
 @pytest.mark.parametrize(("merchant", "gateway"), [("mer_nobody", "antom"), ("mer_nobody", "paypal")])
 async def test_connecting_what_does_not_exist_is_refused(
     environment: dict[str, str], key_files: dict[str, str], merchant: str, gateway: str
