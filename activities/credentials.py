@@ -34,7 +34,7 @@ class Credentials:
         """Gets a new token with the newest refresh token; a lost answer is asked for again with the same one."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await _current(change)
-            sealed = credential.sealed_refresh_token
+            sealed, token_hash = credential.sealed_refresh_token, credential.token_hash
             due = sealed and credential.refresh_at and credential.refresh_at <= change.now
             account = await self._bench.account(change)
             call = self._bench.call(change.agreement, change.now)
@@ -47,7 +47,7 @@ class Credentials:
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await _current(change)
             await credentials.lock(change.session, credential)  # other agreements may refresh it too
-            if self._is_same(credential, refresh_token):
+            if self._is_news(credential, answer, token_hash, refresh_token):
                 self._refreshed(change, credential, answer)
         return change.standing
 
@@ -89,9 +89,13 @@ class Credentials:
         token = self._bench.open_token(credential)
         return await self._bench.gateway(change).revoke(account, token, call, change.agreement.customer_id)
 
-    def _is_same(self, credential: Credential, refresh_token: str) -> bool:
-        """Whether nobody was quicker; what is sealed may differ although the secret is the same (vault rotation)."""
-        sealed = credential.sealed_refresh_token
+    def _is_news(self, credential: Credential, answer: TokenAnswer, token_hash: str, refresh_token: str) -> bool:
+        """Whether nobody was quicker who refreshes the same credential for another agreement. A new token counts unless
+        one is there already: who came second may have been refused because it was made, and have written that down.
+        """
+        if answer.verdict is Verdict.SUCCEEDED:
+            return credential.token_hash == token_hash and credential.sealed_access_token is not None
+        sealed = credential.sealed_refresh_token  # which may differ although the secret is the same (vault rotation)
         return sealed is not None and self._bench.vault.open("refresh_token", sealed) == refresh_token
 
     def _refreshed(self, change: Change, credential: Credential, answer: TokenAnswer) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+import httpx
 from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
+from activities.contract import StepInput
+from activities.credentials import Credentials
 from activities.sweep import Sweeps
+from activities.workbench import Workbench
+from gateways import http
+from gateways.antom import codes
+from gateways.antom.connector import Antom
+from gateways.port import Account, Call, TokenAnswer, Verdict
 from store import releases
 from store.changes import change
 from store.tables import Credential
 from tests.promises.customers import ask, follow, give, has_changed, held, in_use, stored
-from tests.promises.support import START, audited, faults, types, until, workflow_closed
+from tests.promises.support import START, audited, faults, types, until, unwatched, workflow_closed
 from tests.support.house import House, Shop, agreement_body
 from worker import reach
 
@@ -212,3 +221,50 @@ async def test_a_card_at_pivot_serves_several_agreements_and_one_at_ottu_a_singl
     assert [row["status"] for row in await shop.ledger(second)] == ["succeeded"]
     assert (await shop.read(first))["revocation"]["provider_status"] == "not_needed"
     await audited(shop, second)
+
+
+class Refuses(Antom):
+    """Refuses to refresh: the refresh token was used before."""
+
+    async def refresh(self, account: Account, payment_method: str, refresh_token: str, call: Call) -> TokenAnswer:
+        return TokenAnswer(Verdict.DECLINED, decline=codes.decline("INVALID_REFRESH_TOKEN", call="grant"))
+
+
+class Overtaken(Antom):
+    """The real connector; between its answer and what is made of it something else happens."""
+
+    def __init__(self, client: httpx.AsyncClient, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(client)
+        self._meanwhile = meanwhile
+
+    async def refresh(self, account: Account, payment_method: str, refresh_token: str, call: Call) -> TokenAnswer:
+        answer = await super().refresh(account, payment_method, refresh_token, call)
+        await self._meanwhile()
+        return answer
+
+
+async def test_a_refusal_of_the_second_refresh_does_not_lose_the_token_of_the_first(shop: Shop) -> None:
+    """Agreements on one credential refresh it at the same instant; a provider may take a refresh token once."""
+    house, clock = shop.house, await shop.clock(START)
+    first = await shop.agree(clock)
+    credential = await in_use(shop, first)
+    second = str((await again(shop, clock, credential))["id"])
+    at = await unwatched(house, clock, "2027-08-01T00:00:00Z")
+
+    async def refreshed(agreement: str, gateway: Antom) -> None:
+        bench = Workbench(house.settings, house.database, house.vault, {"antom": gateway}, nothing_to_deliver)
+        await ActivityEnvironment().run(Credentials(bench).refresh, StepInput(agreement_id=agreement, at=at))
+
+    before = (await stored(shop, credential)).token_hash
+    async with http.client() as client:
+        await refreshed(first, Overtaken(client, lambda: refreshed(second, Refuses(client))))
+    row = await stored(shop, credential)
+    assert row.token_hash != before
+    assert row.sealed_refresh_token is not None
+    assert row.refresh_at is not None
+    assert row.refresh_at > at
+    assert await types(shop, first, "credential.") == ["credential.refreshed"]
+
+
+async def nothing_to_deliver(*_: object) -> None:
+    """No endpoint wants anything here."""
