@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict
-from sqlmodel import and_, col, or_, select
+from sqlalchemy import String, bindparam, insert
+from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from store import ids
 from store.tables import GatewayAccount, Notification
+from store.tables.columns import utcnow
 from store.vault import Vault
 
 _PURPOSE = "notification"
+
+KNOWN = ("signalled", "settled")
+"""A workflow has been told."""
 
 _STUCK_AFTER = timedelta(minutes=1)
 """A sweep takes up after seconds what was left; what still waits then needs a person's look."""
@@ -38,6 +45,91 @@ def seal(vault: Vault, message: JournalledMessage) -> str:
 def unseal(vault: Vault, sealed: str) -> JournalledMessage:
     """Raises VaultError when it does not open."""
     return JournalledMessage.model_validate_json(vault.open(_PURPOSE, sealed))
+
+
+class Entry(NamedTuple):
+    """What became of a message. `refund_id` is set where the refund has a workflow of its own."""
+
+    id: str
+    status: str
+    agreement_id: str | None = None
+    refund_id: str | None = None
+
+
+# Statements that every message repeats are made once: to make one takes longer than to execute it.
+_WRITE = insert(Notification).values(
+    id=bindparam("id"),
+    account_id=bindparam("account_id"),
+    source=bindparam("source"),
+    sealed_message=bindparam("sealed_message"),
+    status="received",
+    created_at=bindparam("created_at"),
+)
+_REFUSE = (
+    update(Notification)
+    .where(col(Notification.id) == bindparam("notification_id"))
+    .values(status=bindparam("status"), detail=bindparam("detail"))
+    .execution_options(synchronize_session=False)
+)
+_JUDGE = _REFUSE.values(
+    kind=bindparam("kind"),
+    dedupe_key=bindparam("dedupe_key"),
+    agreement_id=bindparam("agreement_id"),
+    refund_id=bindparam("refund_id"),
+)
+_WAIT = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("same", type_=String), 0)))
+_ENTRY = select(
+    col(Notification.id), col(Notification.status), col(Notification.agreement_id), col(Notification.refund_id)
+)
+_HEARD = _ENTRY.where(
+    or_(
+        col(Notification.id) == bindparam("notification_id"),
+        and_(
+            col(Notification.account_id) == bindparam("account_id"),
+            col(Notification.dedupe_key) == bindparam("dedupe_key"),
+            col(Notification.status).in_(KNOWN),
+        ),
+    )
+)
+
+
+async def write(session: AsyncSession, vault: Vault, account_id: str, source: str, message: JournalledMessage) -> str:
+    """A message as it came, not judged yet; its id. `source` is "notification", "return" or "card"."""
+    id_, sealed = ids.new("ntf"), seal(vault, message)
+    row = {"id": id_, "account_id": account_id, "source": source, "sealed_message": sealed, "created_at": utcnow()}
+    await session.exec(_WRITE, params=row)
+    return id_
+
+
+async def refuse(session: AsyncSession, notification_id: str, status: str, detail: str) -> None:
+    """Writes down of a message that nothing is to be done about, and why."""
+    await session.exec(_REFUSE, params={"notification_id": notification_id, "status": status, "detail": detail})
+
+
+async def judge(session: AsyncSession, entry: Entry, *, kind: str, dedupe_key: str, detail: str | None) -> None:
+    """Writes down what a message says, and whom it concerns."""
+    row = {
+        "notification_id": entry.id,
+        "status": entry.status,
+        "detail": detail,
+        "kind": kind,
+        "dedupe_key": dedupe_key,
+        "agreement_id": entry.agreement_id,
+        "refund_id": entry.refund_id,
+    }
+    await session.exec(_JUDGE, params=row)
+
+
+async def heard(session: AsyncSession, account_id: str, notification_id: str, dedupe_key: str) -> tuple[Entry, bool]:
+    """What is known of a message so far, and whether a workflow knows of another that says the same.
+
+    Others that say the same wait here until the transaction ends, so that exactly one of them is handed on.
+    """
+    await session.exec(_WAIT, params={"same": f"{account_id} {dedupe_key}"})
+    asked = {"notification_id": notification_id, "account_id": account_id, "dedupe_key": dedupe_key}
+    rows = [Entry(*row) for row in await session.exec(_HEARD, params=asked)]
+    own = next(row for row in rows if row.id == notification_id)
+    return own, len(rows) > 1
 
 
 async def listed(

@@ -75,6 +75,18 @@ async def start_agreement(client: Client, standing: Standing) -> None:
         await _start(client, standing, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE)
 
 
+async def tell_running(client: Client, agreement_id: str, notification_id: str) -> bool:
+    """Hands a journalled provider message to the agreement's workflow if it runs, and says whether it does.
+
+    What almost every agreement needs, and cheaper than `tell_news`: nobody has to read the standing for it.
+    """
+    handle = client.get_workflow_handle_for(AgreementWorkflow.run, agreement_workflow_id(agreement_id))
+    with _gone():
+        await handle.signal(AgreementWorkflow.provider_news, notification_id)
+        return True
+    return False
+
+
 async def tell_news(client: Client, standing: Standing, notification_id: str) -> None:
     """Hands a journalled provider message to the agreement's workflow.
 
