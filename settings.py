@@ -101,7 +101,8 @@ class Settings(BaseSettings):
     failed_authentication_limit: int = Field(
         default=60,
         ge=0,
-        description="Requests a minute without a working key from one address, per API process. 0: no limit.",
+        description="Requests a minute without a working key from one address, per API process; also of forged"
+        " notifications and links that lead nowhere (docs/notifications.md). 0: no limit.",
     )
     database_pool: int = Field(default=20, ge=1, description="Connections to PostgreSQL per process.")
     worker_health_port: int | None = Field(default=None, description="Port of the worker's `/readyz`; none by default.")

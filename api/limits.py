@@ -1,4 +1,5 @@
-"""How often a key may call, and how often an address may fail to show one (docs/api-conventions.md).
+"""How often a key may call, how often an address may fail to show one (docs/api-conventions.md), and how much of what
+comes without a key may turn out to be nobody's (docs/security.md).
 
 Counted in this process's memory: no call waits for a count, and nothing is shared between API processes, so each of
 several grants the whole limit. The algorithm is GCRA, a token bucket whose whole state is one instant per caller: when
@@ -24,6 +25,7 @@ _MINUTE = 60
 _SECOND = 10**9
 _REMEMBERED = 20_000
 """Callers per limit, the most recent ones. Whoever is forgotten starts afresh."""
+_IN_VAIN = "in-vain"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,13 @@ class Quota:
                 self._whole_at.popitem(last=False)
         return granted, self.left(caller)
 
+    def give_back(self, caller: str) -> None:
+        """As if one that was granted had not been asked for. What has grown back meanwhile is not given twice: a quota
+        is never more than whole.
+        """
+        if caller in self._whole_at:
+            self._whole_at[caller] -= self._each
+
     def left(self, caller: str) -> Left | None:
         """What is left for the caller, without taking any of it."""
         if not self._requests:
@@ -82,6 +91,39 @@ class Quota:
         return Left(self._policy, self._requests, self._window, self._requests - used, -(-wait // _SECOND))
 
 
+class Arrival:
+    """A message that came without a key, before anybody knows whether it is genuine.
+
+    Its address and its account may each send so many in vain. A place among these is taken when it arrives, not when
+    it is found forged, so that a thousand at one instant find no more of them than a thousand in a row.
+    """
+
+    def __init__(self, request: Request, *quotas: tuple[Quota, str]) -> None:
+        self._request = request
+        self._quotas = quotas
+        self._taken = [(quota, caller) for quota, caller in quotas if quota.take(caller)[0]]
+        self.may_be_kept = len(self._taken) == len(quotas)
+        """Whether there is room for it even if it is forged; else it has to be genuine to be kept."""
+        if not self.may_be_kept:
+            self._leave()
+
+    def genuine(self) -> None:
+        """It is its sender's: such take nobody's place, however many there are."""
+        self._leave()
+
+    def too_many(self) -> Problem:
+        """The answer where it had to be genuine and is not."""
+        lefts = [left for quota, caller in self._quotas if (left := quota.left(caller)) and not left.requests]
+        longest = max(lefts, key=lambda left: left.seconds)
+        _show(self._request, longest)
+        return _too_many(longest, "too much that was not genuine came from this address, or for this account")
+
+    def _leave(self) -> None:
+        while self._taken:
+            quota, caller = self._taken.pop()
+            quota.give_back(caller)
+
+
 class Limits:
     """The limits of one API process."""
 
@@ -91,6 +133,10 @@ class Limits:
             False: Quota("test", settings.rate_limit_test * _WINDOW, _WINDOW, clock),
         }
         self._failures = Quota("failed-authentications", settings.failed_authentication_limit, _MINUTE, clock)
+        in_vain = settings.failed_authentication_limit
+        self._of_addresses = Quota(_IN_VAIN, in_vain, _MINUTE, clock)
+        self._of_accounts = Quota(_IN_VAIN, in_vain, _MINUTE, clock)
+        self._of_links = Quota("returns", in_vain, _MINUTE, clock)
         self._known: OrderedDict[str, bool] = OrderedDict()
 
     def before(self, request: Request, ip: str | None, key_hash: str) -> None:
@@ -119,6 +165,18 @@ class Limits:
         if key_hash is not None:
             self._known.pop(key_hash, None)
         self._take(request, self._failures, _network(ip))
+
+    def missed(self, request: Request, ip: str | None) -> None:
+        """What is not there was asked for. Raises Problem where that was once too often."""
+        self._take(request, self._of_addresses, _network(ip))
+
+    def arrived(self, request: Request, ip: str | None, account_id: str) -> Arrival:
+        """A message for an account that there is."""
+        return Arrival(request, (self._of_addresses, _network(ip)), (self._of_accounts, account_id))
+
+    def may_return(self, link: str) -> bool:
+        """Whether what a customer brings back is taken in. Nothing about it is signed, so each time counts."""
+        return self._of_links.take(link)[0]
 
     def _take(self, request: Request, quota: Quota, caller: str) -> None:
         granted, left = quota.take(caller)

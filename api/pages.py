@@ -15,11 +15,11 @@ from typing import Any
 
 import structlog
 from fastapi import Request
-from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api import outages
+from api.guarded import GuardedRoute
 from api.languages import Language, Voice, Wish
 
 _log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ def page(
     return HTMLResponse(shown, status, headers | {"X-Robots-Tag": "noindex, nofollow"})
 
 
-class PageRoute(APIRoute):
+class PageRoute(GuardedRoute):
     """A route whose answer people read: an outage is told them as a page, too."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:

@@ -12,6 +12,7 @@ from temporalio.exceptions import TemporalError
 
 from agreements.consents import Seen
 from api import inbox, pages, urls
+from api.guarded import GuardedRoute
 from api.languages import Wish
 from api.peers import peer
 from api.problems import not_found
@@ -22,7 +23,7 @@ from gateways.port import BadNotification
 from store import consents, portal_links
 from store.tables import Agreement, Authorization, CardChange, GatewayAccount
 
-router = APIRouter(tags=["providers"])
+router = APIRouter(tags=["providers"], route_class=GuardedRoute)
 
 _log = structlog.get_logger(__name__)
 
@@ -56,7 +57,12 @@ async def _home(inside: Services, agreement: Agreement, card_change: CardChange 
 
 
 async def _take(inside: Services, account: GatewayAccount, request: Request, query: dict[str, str]) -> None:
-    """Whatever is wrong with the query or with Temporal, the customer goes on: the journal has what they brought."""
+    """Whatever is wrong with the query or with Temporal, the customer goes on: the journal has what they brought,
+    unless they bring something again and again.
+    """
+    if not inside.limits.may_return(inside.vault.fingerprint(request.path_params["state"])):
+        _log.info("return_not_kept", account=account.id)
+        return
     message = inbox.message("GET", request.url.path, {}, b"", query)
     notification_id = await inbox.journalled(inside, account, "return", message)
     try:
