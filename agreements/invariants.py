@@ -17,7 +17,7 @@ class Invariant(StrEnum):
     REFUNDS_WITHIN_CAPTURED = "refunds_within_captured"
     """No more goes back than was captured."""
     EVENTS_WITHOUT_GAPS = "events_without_gaps"
-    """An agreement's events are numbered from 1 to its counter (promise 6)."""
+    """An agreement's events are numbered to its counter, from 1 or, once old ones went, from an old one (promise 6)."""
     EVENTS_HAVE_DELIVERIES = "events_have_deliveries"
     """Every event has a delivery to every endpoint that wanted it (promise 6)."""
     OPEN_ATTEMPTS_ARE_ASKED_ABOUT = "open_attempts_are_asked_about"

@@ -38,7 +38,8 @@ _ENDED = ("completed", "failed", "canceled", "expired")
 _OLDEST = """
     select events.id, events.agreement_id, events.sequence
     from unnest(cast(:agreements as text[])) as walked(id) cross join lateral (
-      select * from events where agreement_id = walked.id order by sequence limit :most) as events
+      select id, agreement_id, sequence, created_at from events
+      where agreement_id = walked.id order by sequence limit :most) as events
     where events.created_at < :before
     order by events.agreement_id, events.sequence
 """
