@@ -51,6 +51,7 @@ from workflows.sweeper import SweeperWorkflow
 from workflows.test_clock import TestClockWorkflow
 
 _ANSWER_WITHIN = timedelta(seconds=2)
+_SWEEPER = "sweeper"
 
 
 async def connect(settings: Settings, **options: Any) -> Client:
@@ -138,42 +139,38 @@ async def tell_refund_news(client: Client, refund: RefundStanding, notification_
 
 
 async def _start_refund(client: Client, refund: RefundStanding, **options: Any) -> None:
-    await client.start_workflow(
-        RefundWorkflow.run,
-        RefundStart(refund=refund),
-        id=refund_workflow_id(refund.refund_id),
-        task_queue=AGREEMENTS_QUEUE,
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-        static_summary=refund.title,
-        search_attributes=TypedSearchAttributes(
-            [
-                SearchAttributePair(search_attributes.MERCHANT, refund.merchant_id),
-                SearchAttributePair(search_attributes.GATEWAY, refund.gateway),
-            ]
-        ),
-        priority=Priority(fairness_key=refund.merchant_id),
-        **options,
-    )
+    workflow_id = refund_workflow_id(refund.refund_id)
+    await _start_beside(client, refund, RefundWorkflow.run, RefundStart(refund=refund), workflow_id, **options)
 
 
 async def start_declaration(client: Client, declaration: DeclarationStanding) -> None:
     """Starts the workflow of a declaration at customs; harmless when it runs already, or ran and ended."""
-    attributes = [
-        SearchAttributePair(search_attributes.MERCHANT, declaration.merchant_id),
-        SearchAttributePair(search_attributes.GATEWAY, declaration.gateway),
-    ]
+    workflow_id, start = declaration_workflow_id(declaration.declaration_id), DeclarationStart(declaration=declaration)
+    once = WorkflowIDReusePolicy.REJECT_DUPLICATE
     with suppress(WorkflowAlreadyStartedError):
-        await client.start_workflow(
-            DeclarationWorkflow.run,
-            DeclarationStart(declaration=declaration),
-            id=declaration_workflow_id(declaration.declaration_id),
-            task_queue=AGREEMENTS_QUEUE,
-            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            static_summary=declaration.title,
-            search_attributes=TypedSearchAttributes(attributes),
-            priority=Priority(fairness_key=declaration.merchant_id),
-        )
+        await _start_beside(client, declaration, DeclarationWorkflow.run, start, workflow_id, id_reuse_policy=once)
+
+
+async def _start_beside(
+    client: Client, of: RefundStanding | DeclarationStanding, run: Any, start: object, workflow_id: str, **options: Any
+) -> None:
+    """Starts what lives beside an agreement, and may outlive it."""
+    await client.start_workflow(
+        run,
+        start,
+        id=workflow_id,
+        task_queue=AGREEMENTS_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        static_summary=of.title,
+        search_attributes=TypedSearchAttributes(
+            [
+                SearchAttributePair(search_attributes.MERCHANT, of.merchant_id),
+                SearchAttributePair(search_attributes.GATEWAY, of.gateway),
+            ]
+        ),
+        priority=Priority(fairness_key=of.merchant_id),
+        **options,
+    )
 
 
 async def command(client: Client, name: Command, command_id: str, standing: Standing) -> None:
@@ -261,7 +258,7 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
         client,
         SweeperWorkflow.run,
         interval,
-        "sweeper",
+        _SWEEPER,
         "takes up what a crash left behind, and tells agreements of stop switches",
         f"Sweeps every {interval.total_seconds():.0f} s, and at once when it gets the signal `hurry`.",
     )
@@ -270,7 +267,15 @@ async def start_sweeper(client: Client, interval: timedelta) -> None:
 async def sweep_now(client: Client) -> None:
     """Asks the sweeper not to wait; without one there is nothing to ask, for whoever starts it sweeps first."""
     with _gone():
-        await client.get_workflow_handle_for(SweeperWorkflow.run, "sweeper").signal(SweeperWorkflow.hurry)
+        await client.get_workflow_handle_for(SweeperWorkflow.run, _SWEEPER).signal(SweeperWorkflow.hurry)
+
+
+async def knows_sweeper(client: Client) -> bool:
+    """Whether a worker of ours was ever started on this namespace."""
+    with _gone():
+        await client.get_workflow_handle(_SWEEPER).describe()
+        return True
+    return False
 
 
 async def start_reconciliation(client: Client, interval: timedelta) -> None:
@@ -283,14 +288,6 @@ async def start_reconciliation(client: Client, interval: timedelta) -> None:
         "reconciles providers' settlement files with the ledger",
         f"Looks for new ones every {interval}; `autodebit reconcile list` tells what differs.",
     )
-
-
-async def knows_sweeper(client: Client) -> bool:
-    """Whether a worker of ours was ever started on this namespace."""
-    with _gone():
-        await client.get_workflow_handle("sweeper").describe()
-        return True
-    return False
 
 
 async def start_credential_checks(client: Client, interval: timedelta, gateways: Sequence[str]) -> None:
