@@ -7,10 +7,10 @@ activity finds the row: prepared means never sent, sent means the provider is as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlmodel import select
 from temporalio import activity
 
 from activities import outcomes
@@ -218,20 +218,20 @@ class Charges:
 
 async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | None:
     """The attempt to go on with: the one this step made before it was interrupted, or a new one if it may be made."""
-    query = select(Attempt).where(Attempt.charge_id == step.subject, Attempt.number == step.attempt)
-    existing = (await change.session.exec(query)).first()
+    made = await cycles.attempts(change, step.subject)
+    existing = next((attempt for attempt in made if attempt.number == step.attempt), None)
     if existing is not None and existing.status is not AttemptStatus.PREPARED:
         return existing if existing.status.open else None
-    charge = await change.session.get_one(Charge, step.subject)
-    if await _in_flight(change, charge):
+    charge = await change.row(Charge, step.subject)
+    if await _in_flight(change, charge, made):
         return None
     if change.stopped or charge.next_attempt_at is None or charge.next_attempt_at > change.now:
         return None
+    credential = await change.row(Credential, change.agreement.credential_id)
     if charge.cycle is not None and charge.cycle == await cycles.last_written(change):
         await cycles.write_next(change, charge.cycle + 1)
-    if not await _cleared_to_try(change, charge, links):
+    if not await _cleared_to_try(change, charge, credential, links):
         return None
-    credential = await change.session.get_one(Credential, change.agreement.credential_id)
     if existing is not None:
         # It waited out a pause or a crash and was never sent: what it debits is what is owed now.
         if (existing.money, existing.credential_id) != (charge.money, credential.id):
@@ -257,18 +257,19 @@ async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | N
     return attempt
 
 
-async def _in_flight(change: Change, charge: Charge) -> bool:
+async def _in_flight(change: Change, charge: Charge, made: Sequence[Attempt]) -> bool:
     """Whether money may be moving for this charge: then no other attempt starts, whoever asks for one.
 
     A page on which the customer may be paying it is closed first (design promise 5).
     """
-    page = await first_payments.page_of(change.session, charge.id)
+    by_customer = any(attempt.authorization_id is not None for attempt in made)
+    page = await first_payments.page_of(change.session, charge.id) if by_customer else None
     if page is not None:
         if page.status != "closing" and not await first_payments.close(change, page):
             page.status, page.next_try_at, page.expires_at = "expired", None, None
             return False
         return True
-    if not await cycles.in_flight(change, charge):
+    if not any(attempt.status.open for attempt in made):
         return False
     charge.next_attempt_at = None
     return True
@@ -285,15 +286,14 @@ async def _being_paid(change: Change, charge: Charge) -> bool:
     return page is not None
 
 
-async def _cleared_to_try(change: Change, charge: Charge, links: Links) -> bool:
+async def _cleared_to_try(change: Change, charge: Charge, credential: Credential, links: Links) -> bool:
     """Whether an attempt may be made now; where not, the charge says what became of it."""
-    credential = await change.session.get_one(Credential, change.agreement.credential_id)
     clearance = gate.clear(
         change,
         charge,
         plan=change.plan,
         means=Means(credential.token_expires_at, credential.refresh_at),
-        last_success=await cycles.last_success_at(change),
+        last_success=await cycles.last_success_at(change) if gate.keeps_the_gap(charge) else None,
         debit_from=await notices.debit_from(change, charge),
         dead_card=await budgets.dead_card(change, credential),
         policy=change.policy,
@@ -318,21 +318,23 @@ async def _may_send(change: Change, attempt: Attempt, limits: QueryLimits) -> bo
     charge = await change.session.get_one(Charge, attempt.charge_id)
     credential = await change.session.get_one(Credential, attempt.credential_id)
     book = rulebook.current()
-    # Told to the workflow as well: a charge that is held must not be on its agenda.
-    change.held = await stops.at_the_gate(change.session, change.agreement)
-    clearance = gate.may_send(
-        change,
-        charge,
-        attempt,
-        plan=change.plan,
-        spent=await budgets.read(change, credential, attempt.money, book),
-        dead_card=await budgets.dead_card(change, credential),
-        policy=change.policy,
-        limits=limits,
-        rulebook_version=book.version,
-        made=await cycles.made_on_demand(change, apart_from=charge),
-        held=bool(change.held),
-    )
+    # A new attempt is written once, as the gate leaves it: nothing looked at here counts one that is not sent.
+    with change.session.no_autoflush:
+        # Told to the workflow as well: a charge that is held must not be on its agenda.
+        change.held = await stops.at_the_gate(change.session, change.agreement)
+        clearance = gate.may_send(
+            change,
+            charge,
+            attempt,
+            plan=change.plan,
+            spent=await budgets.read(change, credential, attempt.money, book),
+            dead_card=await budgets.dead_card(change, credential),
+            policy=change.policy,
+            limits=limits,
+            rulebook_version=book.version,
+            made=await cycles.made_on_demand(change, apart_from=charge),
+            held=bool(change.held),
+        )
     if clearance is Clearance.REFUSED:
         await lifecycle.complete_if_finished(change)
     return clearance is Clearance.GO

@@ -85,11 +85,16 @@ def clear(
             book.agreement.action_required = "token_expired"
             wait_for_customer(book, charge, "token_expired", policy)
         return Clearance.LATER
-    if charge.catch_up or charge.cycle is None:
+    if keeps_the_gap(charge):
         wanted = enforcement.catch_up_at(plan.terms, last_success, book.now)
         charge.next_attempt_at, _ = schedule.allowed(plan, wanted)
     due = charge.next_attempt_at is not None and charge.next_attempt_at <= book.now
     return Clearance.GO if due else Clearance.LATER
+
+
+def keeps_the_gap(charge: ChargeRecord) -> bool:
+    """Whether it comes no sooner after the last success than the terms' minimum gap (design promise 3)."""
+    return charge.catch_up or charge.cycle is None
 
 
 def may_send(

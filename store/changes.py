@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlmodel import select
+from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements import agenda, rulebook, schedule
@@ -28,6 +28,8 @@ from store.database import Database
 from store.standing_facts import StandingFacts
 from store.tables import Agreement, Attempt, Charge, DecisionRecord
 
+_Row = TypeVar("_Row", bound=SQLModel)
+_WITH_ITS_STOPS = select(Agreement, stops.on(Agreement)).with_for_update(of=Agreement)
 _ANNOUNCED = {
     AgreementStatus.PAST_DUE: "agreement.past_due",
     AgreementStatus.ACTION_REQUIRED: "agreement.action_required",
@@ -50,6 +52,16 @@ class Change:
         self.delivery_ids: list[str] = []
         self._events: list[tuple[str, Charge | None, dict[str, Any]]] = []
         self._standing: Standing | None = None
+        self._rows: list[SQLModel] = []
+
+    async def row(self, table: type[_Row], id_: str | None) -> _Row:
+        """A row by its id, asked for once in a change: the session itself forgets what nobody holds on to.
+
+        Raises NoResultFound.
+        """
+        row = await self.session.get_one(table, id_)
+        self._rows.append(row)
+        return row
 
     @property
     def stopped(self) -> bool:
@@ -147,7 +159,7 @@ async def change(database: Database, agreement_id: str, at: datetime | None = No
 @asynccontextmanager
 async def changing(session: AsyncSession, agreement_id: str, at: datetime | None = None) -> AsyncIterator[Change]:
     """The same inside a transaction of the caller's."""
-    query = select(Agreement, stops.on(Agreement)).where(Agreement.id == agreement_id).with_for_update(of=Agreement)
+    query = _WITH_ITS_STOPS.where(Agreement.id == agreement_id)
     # What this session read before it held the lock may be out of date.
     found = (await session.exec(query.execution_options(populate_existing=True))).first()
     if found is None:

@@ -190,10 +190,9 @@ async def carry(change: Change, charge: Charge) -> bool:
 
 async def all_finished(change: Change) -> bool:
     """Whether every cycle the terms allow was written, or every debit on demand made, and none is open any more."""
-    last, made = schedule.last_cycle(change.plan), await last_written(change)
-    if not schedule.has_schedule(change.terms):
-        last, made = change.terms.total_cycles, await made_on_demand(change)
-    if last is None or made < last:
+    scheduled = schedule.has_schedule(change.terms)
+    last = schedule.last_cycle(change.plan) if scheduled else change.terms.total_cycles
+    if last is None or (await last_written(change) if scheduled else await made_on_demand(change)) < last:
         return False
     query = select(Charge.id).where(Charge.agreement_id == change.agreement.id, col(Charge.status).in_(_WAITING))
     return (await change.session.exec(query.limit(1))).first() is None
@@ -210,6 +209,12 @@ def in_words(charge: Charge) -> str:
     if charge.purpose is ChargePurpose.VERIFICATION:
         return "verification, given back at once"
     return charge.description or "on demand" if charge.cycle is None else f"cycle {charge.cycle}"
+
+
+async def attempts(change: Change, charge_id: str) -> Sequence[Attempt]:
+    """Those made of a charge so far, oldest first."""
+    query = select(Attempt).where(Attempt.charge_id == charge_id).order_by(col(Attempt.number))
+    return (await change.session.exec(query)).all()
 
 
 async def in_flight(change: Change, charge: Charge) -> bool:

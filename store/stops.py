@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, and_, func, literal, or_, text, update
@@ -160,6 +161,7 @@ def _holds(agreement: Agreement | type[Agreement]) -> ColumnElement[bool]:
     return and_(or_(gateway, merchant), mode, or_(col(StopSwitch.lifted_at).is_(None), to_come))
 
 
+@cache
 def _words() -> ColumnElement[str]:
     since = func.to_char(func.timezone("UTC", col(StopSwitch.at)), 'YYYY-MM-DD HH24:MI "UTC"')
     return func.concat(

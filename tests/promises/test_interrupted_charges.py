@@ -17,6 +17,7 @@ from store.tables import Charge
 from tests.promises.support import (
     START,
     Killed,
+    agreement_row,
     attempts,
     audited,
     by_hand,
@@ -88,18 +89,22 @@ async def test_killed_right_after_the_commit_that_sends(shop: Shop) -> None:
 
 
 async def test_what_is_debited_is_committed_as_sent(shop: Shop) -> None:
-    """As somebody else sees it while the call is under way, with the cycle after it written."""
+    """As somebody else sees it while the call is under way, with the cycle after it written: one change of the
+    agreement before the call, and one after it.
+    """
     agreement, _, step = await due(shop)
+    before = (await agreement_row(shop.house, agreement)).version
     async with by_hand(shop.house) as hand:
-        seen: list[tuple[AttemptStatus, int]] = []
+        seen: list[tuple[AttemptStatus, ChargeStatus]] = []
 
         async def looked() -> None:
             [attempt] = await attempts(shop.house, agreement)
-            seen.append((attempt.status, (await charge_row(shop.house, agreement, cycle=2)).attempts_made))
+            seen.append((attempt.status, (await charge_row(shop.house, agreement, cycle=2)).status))
 
         hand.gateway.before = looked
         await hand.charge(step)
-    assert seen == [(AttemptStatus.SENT, 0)]
+    assert seen == [(AttemptStatus.SENT, ChargeStatus.SCHEDULED)]
+    assert (await agreement_row(shop.house, agreement)).version == before + 2
     await audited(shop, agreement)
 
 
