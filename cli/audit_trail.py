@@ -36,11 +36,11 @@ def audit_trail(
 
 
 def _print(found: Sequence[TrailEntry]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from cli import tables
 
-    table = Table("when (UTC)", "who", "from", "did", "to", "why")
+    rows = []
     for entry in found:
         who = entry.actor if entry.who is None else f"{entry.actor} {entry.who}"
-        table.add_row(f"{entry.at:%Y-%m-%d %H:%M:%S}", who, entry.ip, entry.call, entry.object_id, entry.reason)
-    Console(highlight=False, markup=False).print(table)
+        told = (entry.ip, entry.call, entry.object_id, entry.reason)
+        rows.append((f"{entry.at:%Y-%m-%d %H:%M:%S}", who, *(each or "" for each in told)))
+    tables.plain(("when (UTC)", "who", "from", "did", "to", "why"), rows)

@@ -45,11 +45,10 @@ async def _found(full: bool) -> Sequence[AuditFinding]:
 
 
 def _print(found: Sequence[AuditFinding]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from cli import tables
 
-    table = Table("since (UTC)", "invariant", "row", "agreement", "what is wrong")
-    for row in found:
-        since = f"{row.found_at:%Y-%m-%d %H:%M:%S}"
-        table.add_row(since, row.invariant.value, row.subject, row.agreement_id, row.detail)
-    Console(highlight=False, markup=False).print(table)
+    rows = [
+        (f"{row.found_at:%Y-%m-%d %H:%M:%S}", row.invariant.value, row.subject, row.agreement_id or "", row.detail)
+        for row in found
+    ]
+    tables.plain(("since (UTC)", "invariant", "row", "agreement", "what is wrong"), rows)

@@ -215,16 +215,11 @@ def _opened(row: Notification) -> dict[str, Any]:
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     from cli import tables
 
-    table = Table("message", "received (UTC)", "gateway", "status", "about", "agreement", "why", box=None)
-    for row in rows:
-        table.add_row(
-            row["id"], row["received_at"], row["gateway"], row["status"], row["kind"], row["agreement"], row["why"]
-        )
-    tables.console().print(table)
+    shown = ("id", "received_at", "gateway", "status", "kind", "agreement", "why")
+    names = ("message", "received (UTC)", "gateway", "status", "about", "agreement", "why")
+    tables.plain(names, [[row[name] or "" for name in shown] for row in rows])
 
 
 def _fail(said: str) -> NoReturn:

@@ -198,12 +198,11 @@ def _mode(livemode: bool) -> str:
 
 
 def _print(found: Sequence[StopSwitch]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from cli import tables
 
-    table = Table("what", "mode", "since (UTC)", "by", "why", "until (UTC)")
+    rows = []
     for row in found:
         until = f"{row.lifted_at:%Y-%m-%d %H:%M}" if row.lifted_at else "now"
         until += "" if row.told or row.lifted_at is None else ", agreements are being told"
-        table.add_row(row.name, _mode(row.livemode), f"{row.at:%Y-%m-%d %H:%M}", row.by, row.reason, until)
-    Console(highlight=False, markup=False).print(table)
+        rows.append((row.name, _mode(row.livemode), f"{row.at:%Y-%m-%d %H:%M}", row.by, row.reason, until))
+    tables.plain(("what", "mode", "since (UTC)", "by", "why", "until (UTC)"), rows)

@@ -123,7 +123,6 @@ async def test_customers_and_operators_are_in_the_trail_and_the_api_shows_no_add
     assert link["url"].rpartition("/")[2] not in said
 
     await _exit_code(environment, "merchants", "disable", shop.principal.merchant_id, "--reason", "fraud")
-    wide = environment | {"COLUMNS": "250"}
-    code, table = await _exit_code(wide, "audit-trail", "--merchant", shop.principal.merchant_id)
+    code, table = await _exit_code(environment, "audit-trail", "--merchant", shop.principal.merchant_id)
     assert code == 0
     assert all(text in table for text in ("operator", "merchants disable", "fraud", "127.0.0.1", agreement.id))
