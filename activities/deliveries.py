@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -16,6 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.contract import DELIVER, DeliveryInput
+from activities.places import Places
 from activities.webhook_calls import WebhookCalls
 from agreements.deliveries import DeliveryStatus, is_dead
 from settings import Settings
@@ -34,9 +32,6 @@ _LOOK_AGAIN = timedelta(seconds=1)
 _SOONEST = timedelta(milliseconds=1)
 """Temporal takes no wait at all for none asked for, and waits by its own policy: minutes, after a few looks."""
 
-_AT_ONCE = 20
-"""Calls under way to one endpoint, per worker: a slow receiver must not take the places of all others."""
-
 
 class Deliveries:
     """Standalone activities, one per run of a delivery; operators see each in the Temporal UI."""
@@ -46,34 +41,28 @@ class Deliveries:
         self._database = database
         self._vault = vault
         self._calls = calls
-        self._under_way: Counter[str] = Counter()
+        self._places = Places()
 
     @activity.defn(name=DELIVER)
     async def deliver(self, delivery: DeliveryInput) -> str:
         """Sends once and writes down what came back; a failure asks Temporal for the next attempt by the plan."""
-        now = datetime.now(UTC)
         async with self._database.transaction() as session:
-            due = await deliveries.begin(session, delivery.delivery_id, delivery.run, now)
-            if isinstance(due, str):
-                return due
-            secrets = await webhook_endpoints.signing_secrets(session, self._vault, due.endpoint, now)
-        if due.delivery.tries == 0:
+            due = await deliveries.begin(session, delivery.delivery_id, delivery.run, datetime.now(UTC))
+        if isinstance(due, str):
+            return due
+        await self._turn_away_if_full(due)
+        if due.behind:
             await self._give_way(due)
-        with self._one_of_few(due.endpoint.id):
-            attempted = await self._post(due, secrets)
+            await self._turn_away_if_full(due)
+        with self._places.taken(due.endpoint.id):
+            attempted = await self._post(due)
         return await self._record(due, attempted)
 
-    @contextmanager
-    def _one_of_few(self, endpoint_id: str) -> Iterator[None]:
-        if self._under_way[endpoint_id] >= _AT_ONCE:
-            raise _again("busy", "enough calls to this endpoint are under way", _LOOK_AGAIN)
-        self._under_way[endpoint_id] += 1
-        try:
-            yield
-        finally:
-            self._under_way[endpoint_id] -= 1
-            if not self._under_way[endpoint_id]:
-                del self._under_way[endpoint_id]
+    async def _turn_away_if_full(self, due: Due) -> None:
+        wait = self._places.wait(due.endpoint, datetime.now(UTC))
+        if wait is not None:
+            await self._mark_started(due)
+            raise _again("busy", "enough calls to this endpoint are under way", wait)
 
     async def _give_way(self, due: Due) -> None:
         """Waits for the first attempt of the event before this one, so that events arrive in order while all is well.
@@ -81,14 +70,21 @@ class Deliveries:
         Nobody waits for a second attempt, nor for ever: one dead delivery must not hold up the others.
         """
         for pause in _LOOKS:
-            async with self._database.transaction() as session:
-                if not await deliveries.is_behind(session, due, datetime.now(UTC)):
-                    return
             await asyncio.sleep(pause)
+            async with self._database.transaction() as session:
+                if not await deliveries.is_behind(session, due.delivery.id, datetime.now(UTC)):
+                    return
+        await self._mark_started(due)
         raise _again("gives_way", "an earlier event goes first", _LOOK_AGAIN)
 
-    async def _post(self, due: Due, secrets: Sequence[str]) -> Attempted:
+    async def _mark_started(self, due: Due) -> None:
+        if not due.delivery.started:
+            async with self._database.transaction() as session:
+                await deliveries.mark_started(session, due.delivery)
+
+    async def _post(self, due: Due) -> Attempted:
         body, sent_at = message(due.event), datetime.now(UTC)
+        secrets = webhook_endpoints.opened(self._vault, due.sealed_secrets)
         signatures = (Webhook(secret).sign(due.event.id, sent_at, body) for secret in secrets)
         headers = {
             "content-type": "application/json",
@@ -100,13 +96,12 @@ class Deliveries:
 
     async def _record(self, due: Due, attempted: Attempted) -> str:
         async with self._database.transaction() as session:
-            row = await deliveries.record(session, due, attempted, self._scale)
+            follows = await deliveries.record(session, due, attempted, self._scale)
         if await self._disabled(due, attempted):
             return DeliveryStatus.PARKED.value
-        if row.run != due.delivery.run or row.status is not DeliveryStatus.PENDING:
-            return row.status.value
-        now = datetime.now(UTC)
-        raise _again("delivery_failed", attempted.error or "", max((row.next_attempt_at or now) - now, _SOONEST))
+        if isinstance(follows, DeliveryStatus):
+            return follows.value
+        raise _again("delivery_failed", attempted.error or "", max(follows - datetime.now(UTC), _SOONEST))
 
     async def _disabled(self, due: Due, attempted: Attempted) -> bool:
         """Notes what the attempt says about the endpoint; whether it was disabled for it."""

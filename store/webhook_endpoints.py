@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Update, delete, func, update
@@ -41,7 +42,12 @@ async def signing_secrets(session: AsyncSession, vault: Vault, endpoint: Webhook
         RetiredSecret.endpoint_id == endpoint.id, RetiredSecret.signs_until > now
     )
     retired = await session.exec(query.order_by(col(RetiredSecret.id).desc()))
-    return [vault.open(_PURPOSE, sealed) for sealed in (endpoint.sealed_secret, *retired)]
+    return opened(vault, [endpoint.sealed_secret, *retired])
+
+
+def opened(vault: Vault, sealed: Sequence[str]) -> list[str]:
+    """Secrets in clear, in the same order."""
+    return [vault.open(_PURPOSE, each) for each in sealed]
 
 
 async def rotate_secret(

@@ -17,10 +17,10 @@ from temporalio.exceptions import ApplicationError
 from activities import chores
 from activities.webhook_calls import shown
 from agreements.deliveries import DEAD_AFTER, Run
-from store import retention, webhook_endpoints
+from store import deliveries, retention, webhook_endpoints
 from store.changes import change
 from store.retention import Kept
-from store.tables import Delivery, DeliveryAttempt
+from store.tables import Delivery, DeliveryAttempt, Event
 from tests.promises.webhook_desk import Desk, a_desk
 from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint
 from tests.support.house import House, Shop
@@ -142,6 +142,7 @@ async def test_a_dead_endpoint_is_disabled_before_anything_is_given_up(desk: Des
     ]
     assert await desk.attempt(second, work) == "parked", "it was on its way to be tried"
     assert len(desk.receiver.calls) == 2
+    assert await desk.write("agreement.resumed") == [], "what happens from here on starts nothing in Temporal"
 
 
 async def test_an_endpoint_that_takes_something_is_alive(desk: Desk) -> None:
@@ -181,6 +182,22 @@ async def test_only_the_latest_run_of_a_delivery_sends(desk: Desk) -> None:
     assert await desk.attempt(delivery, run=1) == "superseded"
     assert len(desk.receiver.calls) == 1
     assert await desk.attempt(delivery, run=2) == "delivered"
+
+
+async def test_an_answer_to_an_earlier_run_is_in_the_log_and_ends_no_later_one(desk: Desk) -> None:
+    (delivery,) = await desk.write("agreement.amended")
+    desk.receiver.hold.clear()
+    trying = asyncio.create_task(desk.attempt(delivery))
+    await desk.receiver.until(calls=1)
+    async with desk.house.database.transaction() as session:
+        event = await session.get_one(Event, (await desk.row(delivery)).event_id)
+        await deliveries.send_again(session, event, desk.endpoint, datetime.now(UTC))
+    desk.receiver.hold.set()
+    assert await trying == "pending"
+    row = await desk.row(delivery)
+    assert (row.run, row.status, row.attempts, row.last_status) == (2, "pending", 1, 204)
+    assert await desk.attempt(delivery) == "delivered"
+    assert (await desk.row(delivery)).attempts == 2
 
 
 async def test_a_slow_receiver_takes_only_some_of_a_worker_s_places(desk: Desk) -> None:
