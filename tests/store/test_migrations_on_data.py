@@ -114,11 +114,11 @@ async def test_a_table_in_use_holds_up_a_migration_and_the_migration_nobody(hous
             "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
             " and database = (select oid from pg_database where datname = current_database())"
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await customer.scalar(waiting):
                 await customer.rollback()
                 await asyncio.sleep(0.02)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await customer.execute(text("update agreements set version = version + 1"))
             await customer.commit()
         assert not migrating.done()

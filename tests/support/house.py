@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -49,9 +49,9 @@ _names = itertools.count(1)
 
 
 def _sandbox(gateway: str, data: Path) -> FastAPI:
-    """A quick one."""
+    """A quick one, which says nothing for a little longer than the engine waits."""
     makers: dict[str, Callable[[], FastAPI]] = {
-        "antom": lambda: antom_sandbox(data, settings=FAST),
+        "antom": lambda: antom_sandbox(data, settings=replace(FAST, hold=2.5)),
         "ottu": lambda: ottu_sandbox(data, settings=ottu_support.FAST),
         "pivot": lambda: pivot_sandbox(data, settings=pivot_support.FAST),
     }
@@ -129,7 +129,7 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
             public_url=f"http://127.0.0.1:{port}",
             vault_keys=Fernet.generate_key().decode(),
             vault_hash_key="hash key of the tests",
-            test_clock_provider_timeout=timedelta(milliseconds=700),
+            test_clock_provider_timeout=timedelta(seconds=2),
             webhook_backoff_scale=0.001,
             rate_limit_test=0,
             failed_authentication_limit=0,
