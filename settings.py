@@ -27,6 +27,10 @@ def _seconds(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 Rates = Annotated[tuple[tuple[str, rates.Rate], ...], NoDecode, BeforeValidator(rates.read)]
 
+LONGEST_CALL = timedelta(seconds=14)
+"""A step makes two calls at most, and is taken for dead after 30 seconds (`workflows/calls.py`): an answer that comes
+later would be lost, though money may have moved.
+"""
 _PAYLOAD_KEY_BYTES = 32
 PLAIN = "plain"
 """In the place of the first key: nothing is sealed, and the other keys open what once was."""
@@ -138,10 +142,16 @@ class Settings(BaseSettings):
         "5 ms of CPU less.",
     )
     provider_timeout: Duration = Field(
-        default=timedelta(seconds=12), description="Longest wait for a provider's answer (seconds or ISO 8601)."
+        default=timedelta(seconds=12),
+        gt=timedelta(0),
+        le=LONGEST_CALL,
+        description="Longest wait for a provider's answer (seconds or ISO 8601); 14 seconds at most, so that two calls"
+        " fit into the 30 that a step may take.",
     )
     test_clock_provider_timeout: Duration = Field(
         default=timedelta(seconds=2),
+        gt=timedelta(0),
+        le=LONGEST_CALL,
         description="The same for agreements on a test clock, which stands still meanwhile.",
     )
     webhook_backoff_scale: float = Field(
@@ -166,7 +176,9 @@ class Settings(BaseSettings):
         description="How long events stay in the feed, with what became of their deliveries (docs/webhooks.md).",
     )
     sweep_interval: Duration = Field(
-        default=timedelta(seconds=30), description="How often work left behind by a crash is looked for."
+        default=timedelta(seconds=30),
+        gt=timedelta(0),
+        description="How often work left behind by a crash is looked for.",
     )
     credential_check_interval: Duration = Field(
         default=timedelta(days=1),

@@ -1,4 +1,4 @@
-"""How workflows have one step done: an activity of one provider call at most, repeated until it works."""
+"""How workflows have one step done: by one activity, repeated until it works."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from temporalio.common import Priority, RetryPolicy
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-# One provider call of at most 15 s, with a heartbeat: a worker that dies is noticed long before the call's own limit.
-_CALL = timedelta(seconds=30)
+LONGEST_STEP = timedelta(seconds=30)
+"""Two provider calls at most, each within `settings.LONGEST_CALL`."""
+# A worker that dies is noticed long before that.
 _HEARTBEAT = timedelta(seconds=10)
 _UNTIL_IT_WORKS = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(seconds=30)
@@ -34,7 +35,7 @@ async def done(
         argument,
         result_type=answers,
         task_queue=task_queue,
-        start_to_close_timeout=_CALL,
+        start_to_close_timeout=LONGEST_STEP,
         heartbeat_timeout=_HEARTBEAT,
         retry_policy=_UNTIL_IT_WORKS,
         summary=summary,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from settings import Settings, WorkerSettings
 from tests.docs.settings_page import PAGE, table, with_table
+from workflows import calls
 
 
 def test_the_table_is_the_settings() -> None:
@@ -25,13 +26,27 @@ def test_the_example_of_a_ring_is_read_as_described(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AUTODEBIT_TEMPORAL_ADDRESS", "host:7233")
     monkeypatch.setenv("AUTODEBIT_VAULT_KEYS", f"{newer}, {older}")
     monkeypatch.setenv("AUTODEBIT_VAULT_HASH_KEY", "a long secret")
-    monkeypatch.setenv("AUTODEBIT_PROVIDER_TIMEOUT", "PT20S")
+    monkeypatch.setenv("AUTODEBIT_PROVIDER_TIMEOUT", "PT10S")
     monkeypatch.setenv("AUTODEBIT_SWEEP_INTERVAL", "7.5")
     settings = Settings()
     assert [key.get_secret_value() for key in settings.vault_keys] == [newer, older]
-    assert settings.provider_timeout.total_seconds() == 20
+    assert settings.provider_timeout.total_seconds() == 10
     assert settings.sweep_interval.total_seconds() == 7.5
     assert newer not in repr(settings)
+
+
+@pytest.mark.parametrize("name", ["provider_timeout", "test_clock_provider_timeout"])
+@pytest.mark.parametrize("seconds", ["0", "14.1"])
+def test_a_step_outlives_two_calls_to_a_provider(name: str, seconds: str) -> None:
+    given: dict[str, Any] = {
+        "database_url": "postgresql+asyncpg://user:password@host:5432/autodebit",
+        "temporal_address": "host:7233",
+        "vault_keys": Fernet.generate_key().decode(),
+        "vault_hash_key": "hash key",
+    }
+    assert 2 * getattr(Settings(**given, **{name: "14"}), name) < calls.LONGEST_STEP
+    with pytest.raises(ValidationError, match=name):
+        Settings(**given, **{name: seconds})
 
 
 def test_our_own_address_may_end_with_a_slash() -> None:
