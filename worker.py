@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import structlog
@@ -84,6 +84,9 @@ WORKFLOWS = (
     AuditsWorkflow,
 )
 
+Share = Literal["webhooks", "debits"]
+"""What a worker process does where it does not do everything: webhooks, or all but these."""
+
 _POLLERS = PollerBehaviorAutoscaling(minimum=1, initial=2, maximum=10)
 """Questions to Temporal that wait for work: few while there is none, and more as soon as it tells of a backlog."""
 
@@ -105,16 +108,29 @@ class Parts:
     """Apart from `http`, so that merchants' receivers and providers cannot get into each other's way."""
 
 
-def workers(parts: Parts) -> list[Worker]:
-    """One worker per task queue: workflows, webhooks, and one for each provider.
+def workers(parts: Parts, only: Share | None = None) -> list[Worker]:
+    """One worker per task queue: workflows, webhooks, and one for each provider; or a share of them, where processes
+    share the work.
+    """
+    ledger.watch()
+    webhooks = [] if only == "debits" else [_delivering(parts)]
+    return webhooks if only == "webhooks" else [*_debiting(parts), *webhooks]
+
+
+def _delivering(parts: Parts) -> Worker:
+    deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
+    at_once = activities_at_once(MOST_WEBHOOKS, LEAST_WEBHOOKS)
+    return _worker(parts, DELIVERIES_QUEUE, [deliveries.deliver], at_once)
+
+
+def _debiting(parts: Parts) -> list[Worker]:
+    """Everything but webhooks.
 
     No provider is called from the workflows' queue: there Temporal may hand an activity to the worker that asked for it
     (eagerly), past the queue's rate limit. What calls nobody is done there, and still on the providers' queues as well,
     where workers before release 0.4 put it.
     """
-    ledger.watch()
     start_deliveries = partial(workflows.start_runs, parts.temporal)
-    deliveries = Deliveries(parts.settings, parts.database, parts.vault, parts.webhooks)
     bench = Workbench(parts.settings, parts.database, parts.vault, measured(parts.gateways), start_deliveries)
     checks = CredentialChecks(bench, measured(lists(parts.http)), partial(workflows.look, parts.temporal))
     audits = Audits(parts.database, partial(workflows.is_running, parts.temporal))
@@ -135,7 +151,6 @@ def workers(parts: Parts) -> list[Worker]:
             max_cached_workflows=parts.settings.cached_workflows,
             workflow_task_poller_behavior=_POLLERS,
         ),
-        _worker(parts, DELIVERIES_QUEUE, [deliveries.deliver], activities_at_once(MOST_WEBHOOKS, LEAST_WEBHOOKS)),
         *(
             _worker(
                 parts,
@@ -255,8 +270,9 @@ def _without_a_call(bench: Workbench) -> list[Callable[..., Any]]:
     ]
 
 
-async def main() -> None:
-    """Runs until SIGTERM or Ctrl-C; activities under way are finished first.
+async def main(only: Share | None = None) -> None:
+    """Runs until SIGTERM or Ctrl-C; activities under way are finished first. One for webhooks leaves the providers'
+    rates, and the workflows of which there is one, to the others.
 
     Raises RulebookError, and ValueError for the rate of a gateway that does not exist, before it starts.
     """
@@ -282,22 +298,31 @@ async def main() -> None:
             gateways=connectors(pools),
         )
         stack.push_async_callback(parts.webhooks.close)
-        await rates.keep(temporal, settings.gateway_rates, settings.merchant_rates, calls_per_charge())
+        if only != "webhooks":
+            await rates.keep(temporal, settings.gateway_rates, settings.merchant_rates, calls_per_charge())
         await _refuse_lost_workflows(temporal, database)
-        for worker in workers(parts):
+        hosted = workers(parts, only)
+        for worker in hosted:
             await stack.enter_async_context(worker)
-        await workflows.start_sweeper(temporal, settings.sweep_interval)
-        if settings.settlement_folder is not None:
-            await workflows.start_reconciliation(temporal, settings.settlement_interval)
-        await workflows.start_credential_checks(temporal, settings.credential_check_interval, sorted(lists(client)))
-        await workflows.start_audits(temporal, settings.audit_interval)
+        if only != "webhooks":
+            await _start_keepers(parts)
         stack.enter_context(Exposition(database).listening(settings.metrics_address))
         if settings.worker_health_port is not None:
             server = await asyncio.start_server(_healthy, "127.0.0.1", settings.worker_health_port)
             await stack.enter_async_context(server)
-        log.info("worker ready", queues=[AGREEMENTS_QUEUE, DELIVERIES_QUEUE, *map(gateway_queue, parts.gateways)])
+        log.info("worker ready", queues=[worker.task_queue for worker in hosted])
         await stop.wait()
         log.info("worker stopping")
+
+
+async def _start_keepers(parts: Parts) -> None:
+    """Starts the workflows of which there is one; harmless while they run."""
+    settings, temporal = parts.settings, parts.temporal
+    await workflows.start_sweeper(temporal, settings.sweep_interval)
+    if settings.settlement_folder is not None:
+        await workflows.start_reconciliation(temporal, settings.settlement_interval)
+    await workflows.start_credential_checks(temporal, settings.credential_check_interval, sorted(lists(parts.http)))
+    await workflows.start_audits(temporal, settings.audit_interval)
 
 
 async def _refuse_lost_workflows(temporal: Client, database: Database) -> None:

@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from pydantic import ValidationError
@@ -163,13 +163,18 @@ def api(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    only: Annotated[
+        Literal["webhooks", "debits"] | None,
+        typer.Option(help="Only webhooks, or everything but these; another process does the rest."),
+    ] = None,
+) -> None:
     """Run workflows and activities."""
     import uvloop
 
     from worker import main
 
-    uvloop.run(main())
+    uvloop.run(main(only))
 
 
 @app.command()

@@ -33,7 +33,7 @@ from activities.contract import (
 )
 from agreements.agenda import Step, StepKind
 from tests.support.house import House
-from worker import workers
+from worker import Share, workers
 from workflows import client as workflows
 
 CALLS = {
@@ -85,6 +85,15 @@ async def test_no_provider_is_called_from_the_queue_of_the_workflows(house: Hous
     assert hosted[DELIVERIES_QUEUE].isdisjoint(CALLS)
     for gateway in house.parts.gateways:
         assert hosted[gateway_queue(gateway)] >= CALLS
+
+
+async def test_webhooks_may_have_workers_of_their_own(house: House) -> None:
+    parted: dict[Share, set[str]] = {"webhooks": set(), "debits": set()}
+    for only, found in parted.items():
+        apart = await workflows.connect(house.settings)
+        found |= {made.task_queue for made in workers(replace(house.parts, temporal=apart), only)}
+    assert parted["webhooks"] == {DELIVERIES_QUEUE}
+    assert parted["debits"] == {AGREEMENTS_QUEUE, *map(gateway_queue, house.parts.gateways)}
 
 
 def _activities(made: Worker) -> set[str | None]:
