@@ -44,9 +44,9 @@ def test_a_step_outlives_two_calls_to_a_provider(name: str, seconds: str) -> Non
         "vault_keys": Fernet.generate_key().decode(),
         "vault_hash_key": "hash key",
     }
-    assert 2 * getattr(Settings(**given, **{name: "14"}), name) < calls.LONGEST_STEP
+    assert 2 * getattr(Settings(**given | {name: "14"}), name) < calls.LONGEST_STEP
     with pytest.raises(ValidationError, match=name):
-        Settings(**given, **{name: seconds})
+        Settings(**given | {name: seconds})
 
 
 def test_our_own_address_may_end_with_a_slash() -> None:
