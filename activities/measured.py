@@ -1,4 +1,4 @@
-"""Connectors whose every call is timed, traced and logged, by nothing but gateway, operation and outcome."""
+"""Connectors whose every call is timed, traced and logged, by nothing but gateway, mode, operation and outcome."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import structlog
 from opentelemetry import trace
 
+from gateways.port import Account
 from telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -38,19 +39,20 @@ class _Measured:
 
 def _timed(gateway: str, operation: str, call: Operation) -> Operation:
     @wraps(call)
-    async def timed(*given: Any, **named: Any) -> Any:
+    async def timed(account: Account, *given: Any, **named: Any) -> Any:
         started, outcome, evidence = time.perf_counter(), "error", ""
         with _tracer.start_as_current_span(
             f"{gateway} {operation}", kind=trace.SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
-                answer = await call(*given, **named)
+                answer = await call(account, *given, **named)
                 outcome, evidence = str(getattr(answer, "verdict", answer)), getattr(answer, "evidence", "")
                 return answer
             finally:
                 spent = time.perf_counter() - started
                 span.set_attributes({"gateway": gateway, "operation": operation, "outcome": outcome})
-                metrics.GATEWAY_SECONDS.labels(gateway, operation, outcome).observe(spent)
+                mode = metrics.mode(account.livemode)
+                metrics.GATEWAY_SECONDS.labels(gateway, mode, operation, outcome).observe(spent)
                 log.info(
                     "gateway_call",
                     gateway=gateway,

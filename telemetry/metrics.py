@@ -92,7 +92,7 @@ WEBHOOK_SECONDS = Histogram(
 GATEWAY_SECONDS = Histogram(
     "autodebit_gateway_call_duration_seconds",
     "Calls to providers, by the verdict of their answer; `error` is a fault of ours.",
-    ("gateway", "operation", "outcome"),
+    ("gateway", "mode", "operation", "outcome"),
     buckets=_CALLS,
     registry=REGISTRY,
 )

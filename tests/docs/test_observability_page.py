@@ -63,6 +63,17 @@ def test_an_alert_says_what_is_wrong_and_where_to_read_what_to_do(rule: dict[str
     assert rule["labels"]["severity"] in ("critical", "warning", "info")
 
 
+def test_an_alert_by_share_has_a_floor_in_numbers_and_none_of_money_is_about_test_mode() -> None:
+    """So that one failure in the night is not 100 %, and no merchant's trials wake anybody."""
+    rules = {rule["alert"]: rule["expr"] for rule in alerts()}
+    by_share = {name for name, expression in rules.items() if " / " in expression}
+    assert by_share == {"AutodebitGatewayUnanswered", "AutodebitApprovalsFell", "AutodebitApiErrors"}
+    assert all(re.search(r"and sum.*\(increase\(.*> \d", rules[name]) for name in by_share)
+    for expression in rules.values():
+        for name, selected in re.findall(r"(autodebit_\w+)(\{.*?\})?", expression):
+            assert "mode" not in told()[name] or 'mode="live"' in selected
+
+
 def test_every_runbook_entry_is_of_an_alert() -> None:
     headings = re.findall(r"^### (\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == [rule["alert"] for rule in alerts()]

@@ -145,11 +145,11 @@ async def test_events_consents_messages_and_webhooks_are_counted(watched: Watche
     assert watched.rose("autodebit_webhook_attempt_duration_seconds_count", result="delivered") == 2
 
 
-def test_calls_are_timed_by_gateway_operation_and_outcome(watched: Watched) -> None:
-    name = "autodebit_gateway_call_duration_seconds_count"
-    assert watched.rose(name, gateway="antom", operation="charge", outcome="succeeded") == 2
-    assert watched.rose(name, gateway="antom", operation="charge", outcome="declined") == 1
-    assert watched.rose(name, gateway="antom", operation="exchange", outcome="succeeded") == 1
+def test_calls_are_timed_by_gateway_mode_operation_and_outcome(watched: Watched) -> None:
+    name, there = "autodebit_gateway_call_duration_seconds_count", {"gateway": "antom", "mode": "test"}
+    assert watched.rose(name, **there, operation="charge", outcome="succeeded") == 2
+    assert watched.rose(name, **there, operation="charge", outcome="declined") == 1
+    assert watched.rose(name, **there, operation="exchange", outcome="succeeded") == 1
 
 
 def test_requests_are_timed_by_the_template_of_their_route(watched: Watched) -> None:
@@ -275,7 +275,7 @@ def test_a_request_leads_through_workflow_and_activity_to_the_provider(watched: 
 
 def test_a_message_leads_to_the_call_it_caused(watched: Watched) -> None:
     [exchanged] = named(watched, "antom exchange")
-    assert "SignalWithStartWorkflow:AgreementWorkflow" in [span.name for span in ancestors(watched, exchanged)]
+    assert "SignalWorkflow:provider_news" in [span.name for span in ancestors(watched, exchanged)]
 
 
 def test_a_debit_says_which_agreement_and_charge_it_is_for(watched: Watched) -> None:
