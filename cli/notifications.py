@@ -53,6 +53,7 @@ _REFUSED = {
 
 _NOT_TAKEN_IN = ("received", "refused", "unmatched")
 
+Account = Annotated[str | None, typer.Option(help="Only messages to this account (gwa_…).")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 
@@ -60,20 +61,29 @@ AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 def list_(
     status: Annotated[Status | None, typer.Option(help="Only these.")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what was dealt with.")] = False,
+    account: Account = None,
     limit: Annotated[int, typer.Option(min=1, help="The last so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List messages that need somebody's attention: refused, unmatched, or stuck on their way. Newest first."""
     from store import journal
 
-    async def work(session: AsyncSession) -> Sequence[tuple[Notification, GatewayAccount]]:
-        return await journal.listed(session, datetime.now(UTC), status=status, everything=everything, limit=limit)
+    wanted = journal.Wanted(status, everything, account)
 
-    rows = [_shown(*each) for each in in_transaction(work)]
+    async def work(session: AsyncSession) -> tuple[Sequence[tuple[Notification, GatewayAccount]], dict[str, int]]:
+        now = datetime.now(UTC)
+        last = await journal.listed(session, now, wanted, limit)
+        cut = len(last) == limit and not everything  # to count the whole journal may take long
+        return last, await journal.counted(session, now, wanted) if cut else {}
+
+    found, counts = in_transaction(work)
+    rows = [_shown(*each) for each in found]
     if as_json:
         typer.echo(json.dumps(rows))
-    else:
-        _print(rows)
+        return
+    _print(rows)
+    if sum(counts.values()) > len(rows):
+        typer.echo("In all: " + ", ".join(f"{count:,} {name}" for name, count in sorted(counts.items())))
 
 
 @app.command()
@@ -105,18 +115,19 @@ def show(
 def replay(
     notifications: Annotated[list[str] | None, typer.Argument(help="Their ids (ntf_…).")] = None,
     status: Annotated[Status | None, typer.Option(help="Instead: every message of this status, oldest first.")] = None,
+    account: Account = None,
     as_json: AsJson = False,
 ) -> None:
     """Take messages in again, as if they had just come: verified, matched, told to their workflows.
 
     Harmless when repeated; what was settled stays so. Ends with code 1 if any is refused or unmatched again.
     """
-    if bool(notifications) == bool(status):
-        raise typer.BadParameter("name messages, or a status")
-    rows, missing = asyncio.run(_replay(notifications or [], status))
+    if bool(notifications) == bool(status) or (account and not status):
+        raise typer.BadParameter("name messages, or a status and maybe an account")
+    rows, missing = asyncio.run(_replay(notifications or [], status, account))
     if as_json:
         typer.echo(json.dumps(rows))
-    else:
+    elif rows or not missing:
         _print(rows)
     for said in missing:
         typer.echo(said, err=True)
@@ -124,7 +135,9 @@ def replay(
         raise typer.Exit(1)
 
 
-async def _replay(wanted: Sequence[str], status: str | None) -> tuple[list[dict[str, Any]], list[str]]:
+async def _replay(
+    wanted: Sequence[str], status: str | None, account_id: str | None
+) -> tuple[list[dict[str, Any]], list[str]]:
     """The messages as they are afterwards, and what is to be said of those that could not be taken in."""
     from temporalio.service import RPCError
 
@@ -144,7 +157,7 @@ async def _replay(wanted: Sequence[str], status: str | None) -> tuple[list[dict[
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
         inside = Services(settings, database, vault, temporal, Patience(), Limits(settings))
         async with database.transaction() as session:
-            ids = wanted if status is None else await journal.of_status(session, status)
+            ids = wanted if status is None else await journal.of_status(session, status, account_id)
         rows: list[dict[str, Any]] = []
         missing: list[str] = []
         for notification_id in ids:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict
-from sqlalchemy import String, bindparam, insert
+from sqlalchemy import ColumnElement, String, bindparam, insert
 from sqlmodel import and_, col, func, or_, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -132,26 +133,39 @@ async def heard(session: AsyncSession, account_id: str, notification_id: str, de
     return own, len(rows) > 1
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which messages: of one status, all, or those that need somebody's attention; of one account or any."""
+
+    status: str | None = None
+    everything: bool = False
+    account: str | None = None
+
+    def conditions(self, now: datetime) -> list[ColumnElement[bool]]:
+        """For the query."""
+        found = [] if self.account is None else [col(Notification.account_id) == self.account]
+        status = col(Notification.status)
+        if self.status is not None:
+            return [*found, status == self.status]
+        stuck = and_(status.in_(("received", "signalled")), col(Notification.created_at) < now - _STUCK_AFTER)
+        return found if self.everything else [*found, or_(status.in_(("refused", "unmatched")), stuck)]
+
+
 async def listed(
-    session: AsyncSession, now: datetime, *, status: str | None, everything: bool, limit: int
+    session: AsyncSession, now: datetime, wanted: Wanted, limit: int
 ) -> Sequence[tuple[Notification, GatewayAccount]]:
-    """The last messages, newest first: of one status, all, or those that need somebody's attention."""
+    """The last of the messages, newest first."""
     query = select(Notification, GatewayAccount).join(
         GatewayAccount, col(GatewayAccount.id) == col(Notification.account_id)
     )
-    if status is not None:
-        query = query.where(Notification.status == status)
-    elif not everything:
-        query = query.where(
-            or_(
-                col(Notification.status).in_(("refused", "unmatched")),
-                and_(
-                    col(Notification.status).in_(("received", "signalled")),
-                    Notification.created_at < now - _STUCK_AFTER,
-                ),
-            )
-        )
-    return (await session.exec(query.order_by(col(Notification.id).desc()).limit(limit))).all()
+    query = query.where(*wanted.conditions(now)).order_by(col(Notification.id).desc())
+    return (await session.exec(query.limit(limit))).all()
+
+
+async def counted(session: AsyncSession, now: datetime, wanted: Wanted) -> dict[str, int]:
+    """How many messages of each status there are."""
+    query = select(col(Notification.status), func.count()).where(*wanted.conditions(now))
+    return dict((await session.exec(query.group_by(col(Notification.status)))).all())
 
 
 async def found(session: AsyncSession, notification_id: str) -> tuple[Notification, GatewayAccount] | None:
@@ -162,7 +176,7 @@ async def found(session: AsyncSession, notification_id: str) -> tuple[Notificati
     return (await session.exec(query.where(Notification.id == notification_id))).first()
 
 
-async def of_status(session: AsyncSession, status: str) -> Sequence[str]:
+async def of_status(session: AsyncSession, status: str, account: str | None = None) -> Sequence[str]:
     """The ids of all messages of a status, oldest first."""
-    query = select(Notification.id).where(Notification.status == status)
-    return (await session.exec(query.order_by(col(Notification.id)))).all()
+    wanted = Wanted(status, account=account).conditions(utcnow())
+    return (await session.exec(select(Notification.id).where(*wanted).order_by(col(Notification.id)))).all()

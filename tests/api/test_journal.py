@@ -173,6 +173,26 @@ async def test_a_message_that_came_before_what_it_is_about(
     assert (await run(environment, "replay", row.id, "--status", "unmatched"))[0] == 2
 
 
+async def test_one_account_can_be_singled_out_and_a_list_that_is_cut_says_so(
+    shop: Shop, live_shop: Shop, database: Database, environment: dict[str, str]
+) -> None:
+    for number in range(2):
+        await notify(shop, paid(f"att_{number}"))
+    await notify(shop, paid("att_0"), key=FORGER_KEY)
+    await notify(live_shop, paid("att_0"))
+    ours = [row.id for row in await journal_of(database, shop)]
+    code, cut = await run(environment, "list", "--account", shop.account, "--limit", "1")
+    assert (code, ours[-1] in cut, ours[0] in cut) == (0, True, False)
+    assert "In all: 1 refused, 2 unmatched" in cut
+    whole = (await run(environment, "list", "--account", shop.account, "--limit", "3"))[1]
+    assert all(id_ in whole for id_ in ours)
+    assert "In all" not in whole
+    code, replayed = await run(environment, "replay", "--status", "unmatched", "--account", shop.account, "--json")
+    assert (code, [row["id"] for row in json.loads(replayed)]) == (1, ours[:2])
+    assert (await run(environment, "replay", ours[0], "--account", shop.account))[0] == 2
+    assert (await run(environment, "replay", "ntf_nope"))[1] == "there is no message ntf_nope in the journal\n"
+
+
 async def test_the_list_shows_what_is_stuck_and_not_what_is_on_its_way(
     shop: Shop, inside: Services, database: Database, environment: dict[str, str]
 ) -> None:
