@@ -55,7 +55,7 @@ async def types(shop: Shop, agreement: str, *prefixes: str) -> list[str]:
     return [type_ for type_ in found if not prefixes or type_.startswith(prefixes)]
 
 
-async def until(condition: Callable[[], Awaitable[object]], seconds: float = 15) -> None:
+async def until(condition: Callable[[], Awaitable[object]], seconds: float = 60) -> None:
     """Waits until a condition holds; TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not await condition():
@@ -90,7 +90,7 @@ async def script(shop: Shop, agreement: str, words: str) -> None:
 async def workflow_closed(shop: Shop, agreement: str) -> None:
     """Waits until the agreement's workflow, in its latest run, has ended of its own accord."""
     handle = shop.house.temporal.get_workflow_handle(agreement_workflow_id(agreement))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         await handle.result()
 
 
@@ -228,7 +228,7 @@ async def by_hand(house: House, *, opens: bool = False) -> AsyncIterator[Hand]:
     """
     after_commits: list[Callable[[], Awaitable[None]]] = []
 
-    async def committed(_: Sequence[str]) -> None:
+    async def committed(_: object) -> None:
         if after_commits:
             await after_commits.pop(0)()
 

@@ -92,7 +92,7 @@ async def collected(shop: Shop) -> list[str]:
         attempt = (await session.exec(select(Attempt).where(Attempt.charge_id == paid[1].id))).one()
     await shop.sandbox(f"payments/{attempt.gateway_request_id}/refund", {"value": 5000})
     for charge in paid:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while (await shop.call("GET", f"/v1/charges/{charge.id}"))["status"] != "partially_refunded":
                 await asyncio.sleep(0.05)
     return agreements

@@ -126,6 +126,7 @@ async def test_the_search_finds_what_is_planted(house: House, shop: Shop) -> Non
         "nobody", {"deep": [secret]}, id=ids.new("dlv"), task_queue="nobody's", schedule_to_close_timeout=_LONG
     )
     try:
+        await until(lambda: listed(house, workflow.id, standalone.id))
         places = await histories(house.temporal) | await rows(house.database)
     finally:
         await workflow.terminate()
@@ -134,6 +135,13 @@ async def test_the_search_finds_what_is_planted(house: House, shop: Shop) -> Non
             await session.delete(await session.get_one(Notification, row.id))
     hits = {place.split()[0] for place, raw in places.items() if leaked(raw, [secret])}
     assert hits == {"notifications", secret[-8:], standalone.id}
+
+
+async def listed(house: House, workflow: str, standalone: str) -> bool:
+    """Whether Temporal's lists, which lag behind, have both."""
+    workflows = house.temporal.list_workflows(f"WorkflowId = '{workflow}'")
+    activities = house.temporal.list_activities(f"ActivityId = '{standalone}'")
+    return bool([each async for each in workflows]) and bool([each async for each in activities])
 
 
 async def test_clients_that_log_whole_addresses_are_quiet(house: House) -> None:

@@ -226,7 +226,7 @@ async def test_a_secret_written_while_the_rotation_runs_is_not_overwritten(datab
     async with database.transaction() as session:
         row = (await session.exec(select(Credential).with_for_update())).one()
         rotating = asyncio.create_task(rotation.rotate(database, vault(NEW, OLD)))
-        async with database.transaction() as watching, asyncio.timeout(5):
+        async with database.transaction() as watching, asyncio.timeout(60):
             locked = "select count(*) from pg_locks where not granted"
             while not await _count(watching, locked):
                 await asyncio.sleep(0.02)

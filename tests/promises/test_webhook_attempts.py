@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -126,9 +125,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(desk: Desk) -> None:
 
     (delivery,) = await desk.write("agreement.amended")
     desk.receiver.answers = [StreamingResponse(flood(), 200)]
-    started = time.monotonic()
     assert await desk.attempt(delivery) == "delivered"
-    assert time.monotonic() - started < 2
     assert sent < 10_000_000
     assert "xxx" not in repr((await desk.row(delivery)).model_dump())
 

@@ -59,7 +59,7 @@ class Receiver:
         times = [at for at, _, _ in self.calls]
         return [(later - earlier).total_seconds() for earlier, later in pairwise(times)]
 
-    async def until(self, calls: int, seconds: float = 20) -> None:
+    async def until(self, calls: int, seconds: float = 60) -> None:
         """Waits until so many calls have come."""
         async with asyncio.timeout(seconds):
             while len(self.calls) < calls:
