@@ -34,7 +34,7 @@ async def lived(ready: ReadyFile, data: Path) -> set[str]:
         form = {"decision": "approve", "script": "insufficient_funds,success"}
         sent_back = (await http.post(made["authorization"]["url"], data=form)).headers["location"]
         await http.get(sent_back)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(90):
             while (await call("GET", path))["status"] != "active":
                 await asyncio.sleep(0.05)
         links = [
@@ -44,7 +44,7 @@ async def lived(ready: ReadyFile, data: Path) -> set[str]:
         for url in links:
             assert (await http.get(url)).is_success
         await call("POST", f"/v1/test-clocks/{clock}/advance", {"to": "2027-03-05T00:00:00Z"})
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(170):
             while (await call("GET", f"/v1/test-clocks/{clock}"))["status"] != "ready":
                 await asyncio.sleep(0.1)
         await call("POST", f"{path}/revoke", {"reason": "moved away"})

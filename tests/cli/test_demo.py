@@ -12,7 +12,7 @@ import pytest
 
 
 @pytest.mark.processes
-@pytest.mark.timeout(400)  # a whole stack of its own, beside what other tests run
+@pytest.mark.timeout(900)  # a whole stack of its own, beside what other tests run
 async def test_three_years_are_collected_audited_and_nothing_is_left() -> None:
     with tempfile.TemporaryDirectory(prefix="autodebit-test-") as folder:
         Path(folder).chmod(0o755)

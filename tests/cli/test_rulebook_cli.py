@@ -121,7 +121,7 @@ def test_a_process_does_not_start_by_a_wrong_rulebook(folder: Path, command: str
         env={**os.environ, **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert done.returncode == 2

@@ -18,7 +18,7 @@ from cli.embedded.supervisor import Process, StartFailed, Supervisor, answers
 
 _SERVER = "import sys, http.server as h; h.HTTPServer(('127.0.0.1', int(sys.argv[1])), h.SimpleHTTPRequestHandler)"
 _SERVE = f"{_SERVER}.serve_forever()"
-_SILENT = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+_SILENT = "import time; time.sleep(600)"
 _RECORDER = (
     "import signal, sys;"
     "signal.signal(signal.SIGTERM, lambda *_: (print('{name}', file=open('stopped', 'a')), sys.exit()));"
@@ -31,8 +31,8 @@ _DEAF_PARENT = (
 )
 
 
-def server(tmp_path: Path, name: str, code: str = _SERVE, *, patience: float = 10.0) -> Process:
-    """A child that answers on a port of its own; `patience` is how long it may take to start and to stop."""
+def server(tmp_path: Path, name: str, code: str = _SERVE, *, start: float = 60.0, grace: float = 60.0) -> Process:
+    """A child that answers on a port of its own, with the seconds it may take to start and to stop."""
     port = free_port()
     return Process(
         name=name,
@@ -40,8 +40,8 @@ def server(tmp_path: Path, name: str, code: str = _SERVE, *, patience: float = 1
         ready=answers(f"http://127.0.0.1:{port}/"),
         log=tmp_path / f"{name}.log",
         cwd=tmp_path,
-        start_timeout=patience,
-        grace=patience,
+        start_timeout=start,
+        grace=grace,
     )
 
 
@@ -55,7 +55,7 @@ def alive(pid: int) -> bool:
     return not status or status.rpartition(")")[2].split()[0] not in "ZX"
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
@@ -72,7 +72,7 @@ async def test_a_killed_child_comes_back_on_its_port_as_often_as_it_takes(tmp_pa
             seen.add(pid := supervisor.pids["web"])
             restarted.clear()
             os.kill(pid, signal.SIGKILL)
-            await asyncio.wait_for(restarted.wait(), 10)
+            await asyncio.wait_for(restarted.wait(), 60)
             assert await process.ready()
             assert supervisor.pids["web"] not in seen
     finally:
@@ -93,7 +93,7 @@ async def test_stop_goes_backwards_and_leaves_no_process(tmp_path: Path) -> None
 
 async def test_a_child_deaf_to_the_stop_signal_is_killed_with_what_it_started(tmp_path: Path) -> None:
     supervisor = Supervisor()
-    deaf = server(tmp_path, "deaf", _DEAF_PARENT, patience=0.5)
+    deaf = server(tmp_path, "deaf", _DEAF_PARENT, grace=0.5)
     await supervisor.start(deaf)
     pids = [supervisor.pids["deaf"], int(deaf.log.read_text().splitlines()[0])]
     await supervisor.stop()
@@ -112,10 +112,10 @@ async def test_a_child_that_ends_at_once_is_reported_with_its_log(tmp_path: Path
 
 async def test_a_child_that_never_answers_is_reported_and_ended(tmp_path: Path) -> None:
     supervisor = Supervisor()
-    silent = server(tmp_path, "silent", _SILENT, patience=0.5)
+    silent = server(tmp_path, "silent", _SILENT, start=0.5, grace=60)
     with pytest.raises(StartFailed, match="silent was not ready"):
         await supervisor.start(silent)
-    assert not alive(int(silent.log.read_text()))
+    assert not alive(supervisor.pids["silent"])
     await supervisor.stop()
 
 

@@ -113,7 +113,7 @@ async def collect_one(key: str, ports: list[int], sandbox: str) -> None:
     """An agreement made at one API process, approved, and read at the other one until its first cycle is paid."""
     first, second = (f"http://127.0.0.1:{port}" for port in ports)
     headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "one"}
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
         body = agreement_body(None)
         del body["terms"]["start_date"], body["terms"]["payment_processing_day"]
         body["terms"]["debit_time"] = "00:00"
@@ -121,7 +121,7 @@ async def collect_one(key: str, ports: list[int], sandbox: str) -> None:
         assert made.status_code == 201, made.text
         page = made.json()["authorization"]["url"]
         assert (await client.post(page, data={"decision": "approve", "script": "success"})).status_code == 303
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not await paid(client, f"{second}/v1/agreements/{made.json()['id']}", headers):
                 await asyncio.sleep(0.1)
         ledger = (await client.get(f"{sandbox}/_sandbox/ledger")).json()["data"]

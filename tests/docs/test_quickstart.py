@@ -33,7 +33,7 @@ def test_there_is_nothing_on_the_page_that_is_not_run() -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_the_day_happens_as_told(shop: Shop, tmp_path: Path) -> None:
     ready = {"api_url": shop.house.settings.public_url, "secret_key": shop.secret_key}
     (tmp_path / ".autodebit").mkdir()
