@@ -7,7 +7,7 @@ makes it: its row is there before the page, and it ends with what the provider s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import activity
 
@@ -17,6 +17,7 @@ from activities.workbench import Workbench
 from agreements import inquiries
 from agreements.agenda import StepKind
 from agreements.attempts import UNFINISHED, ChargeAnswer, Verdict, order_id
+from agreements.declines import Decline, DeclineCategory
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargePurpose
 from gateways.port import (
@@ -38,6 +39,15 @@ from store.tables import Attempt, Authorization, CardChange, Charge, Credential,
 
 ASK_FOR = timedelta(hours=1)
 """How long a provider that does not answer is asked for its page before the agreement is given up."""
+_TOKEN_WITHIN = timedelta(days=1)
+"""How long a provider is asked for the token of a payment that was made. Nobody keeps a customer's money for longer
+without being able to say what for: an account may lack the permission to be told (gateways/ottu.md §6.1).
+"""
+_NOT_TOLD = Decline(
+    category=DeclineCategory.CONFIGURATION,
+    code="credential_not_told",
+    message="The customer paid, and the provider did not tell the saved card.",
+)
 
 
 @dataclass(frozen=True)
@@ -194,6 +204,8 @@ class Authorizations:
 
     async def _paid(self, change: Change, authorization: Authorization, payment: Attempt, answer: TokenAnswer) -> None:
         """What the customer's own payment came to: the money, and the consent it stands for."""
+        if _has_waited(payment, answer, change.now):
+            answer = TokenAnswer(Verdict.DECLINED, payment=answer.payment, decline=_NOT_TOLD, evidence=answer.evidence)
         money, token = answer.payment, answer.token
         if payment.status not in UNFINISHED:
             authorization.next_try_at = None
@@ -239,6 +251,13 @@ class Authorizations:
     async def _settle(self, change: Change, payment: Attempt, money: ChargeAnswer) -> None:
         traits = self._bench.gateway(change).traits
         await outcomes.record(change, payment, money, traits, self._bench.links)
+
+
+def _has_waited(payment: Attempt, answer: TokenAnswer, now: datetime) -> bool:
+    """Whether a token is missing for long of which nothing is known but that it was paid for."""
+    paid = answer.payment is not None and answer.payment.verdict is Verdict.SUCCEEDED
+    unknown = answer.verdict not in (Verdict.SUCCEEDED, Verdict.DECLINED)
+    return paid and unknown and now - (payment.sent_at or now) >= _TOKEN_WITHIN
 
 
 async def _held(change: Change, authorization: Authorization) -> bool:
