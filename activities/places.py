@@ -22,6 +22,8 @@ _SOONEST, _PATIENCE, _LONGEST = timedelta(seconds=1), timedelta(minutes=1), time
 
 @dataclass
 class _Line:
+    moved: float
+    """When a call last ended, or the first began."""
     under_way: int = 0
     seconds: float = 1.0
     """What the latest call took."""
@@ -39,7 +41,7 @@ class Places:
     def wait(self, endpoint: WebhookEndpoint, now: datetime) -> timedelta | None:
         """How long to stay away; None where there is a place.
 
-        Who is turned away is promised a place behind those turned away before, at the pace of the latest calls: asking
+        Who is turned away is promised a place behind those turned away before, at the pace at which calls end: asking
         again every second, hundreds of them would keep a worker busy. None waits longer than a minute, or than the
         endpoint has been failing, so that what waits is late by no more than the outage was long.
         """
@@ -48,19 +50,22 @@ class Places:
         most = AT_ONCE if failing is None else AT_ONCE_WHILE_FAILING
         if line is None or line.under_way < most:
             return None
-        line.promised = max(line.promised, self._steady()) + line.seconds / most
+        steady = self._steady()
+        line.promised = max(line.promised, steady) + max(line.seconds, steady - line.moved) / most
         patience = _PATIENCE if failing is None else min(max(_PATIENCE, now - failing), _LONGEST)
-        return min(max(timedelta(seconds=line.promised - self._steady()), _SOONEST), patience)
+        return min(max(timedelta(seconds=line.promised - steady), _SOONEST), patience)
 
     @contextmanager
     def taken(self, endpoint_id: str) -> Iterator[None]:
         """A place for as long as the block takes."""
-        line, began = self._lines.setdefault(endpoint_id, _Line()), self._steady()
+        began = self._steady()
+        line = self._lines.setdefault(endpoint_id, _Line(moved=began))
         line.under_way += 1
         try:
             yield
         finally:
             line.under_way -= 1
-            line.seconds = self._steady() - began
+            line.moved = self._steady()
+            line.seconds = line.moved - began
             if not line.under_way:
                 del self._lines[endpoint_id]
