@@ -45,7 +45,7 @@ async def test_a_slow_provider_keeps_nobody_elses_calls_waiting() -> None:
         waiting = [calls.create_task(clients["slow"].get(slow_url)) for _ in range(2 * _AT_ONCE)]
         while len(to_slow) < _AT_ONCE:
             await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             assert (await clients["quick"].get(quick_url)).is_success
         assert not any(call.done() for call in waiting)
         slow.set()

