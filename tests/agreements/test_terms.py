@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime
 from itertools import pairwise
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -213,13 +213,13 @@ class TestProblems:
 
     @pytest.mark.parametrize(("frequency", "seconds"), [("weekly", 2), ("monthly", 2), ("yearly", 5)])
     def test_a_thousand_rolled_cycles_are_checked_while_a_caller_waits(self, frequency: str, seconds: int) -> None:
-        """The bounds are generous, for a busy machine."""
+        """In seconds of a processor; the bounds are generous, for a slow one."""
         terms = monthly(
             frequency=frequency, total_cycles=999, expiry_date="2999-12-31", cycle_interval_days=1
         ).model_copy(update={"business_days": BusinessDays(calendar="US-CA", roll=Roll.FOLLOWING)})
-        began = perf_counter()
+        began = process_time()
         assert problems(terms, TODAY) == []
-        assert perf_counter() - began < seconds
+        assert process_time() - began < seconds
 
     def test_a_gap_names_the_two_dates(self) -> None:
         [problem] = problems(monthly(cycle_interval_days=30), TODAY)
