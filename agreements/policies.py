@@ -202,7 +202,7 @@ def resolve(policy: str | dict[str, Any], rulebook: Rulebook, on: date, *, accep
         )
     except ValidationError as error:
         found = max(error.errors(), key=lambda each: len(each["loc"]))
-        detail = found["msg"].removeprefix("Value error, ")
+        detail = "unknown field" if found["type"] == "extra_forbidden" else found["msg"].removeprefix("Value error, ")
         raise PolicyRefused(_pointer(found["loc"], {**own, "ladders": ladders}), detail) from None
     found_breach = None if accepted else breach(resolved, rulebook.bounds(on), rulebook.every_budget(on))
     if found_breach:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 from collections import Counter
@@ -48,6 +49,8 @@ class BodyLimit:
 
 def parse(body: bytes) -> Any:
     """The JSON value in `body`. Raises a 400 problem for what is not JSON, 422 for text no database can hold."""
+    if body.startswith(codecs.BOM_UTF8):
+        raise _malformed("it begins with a byte order mark")
     try:
         value = json.loads(
             body.decode(), object_pairs_hook=_object, parse_constant=_not_json, parse_float=_finite, parse_int=_integer

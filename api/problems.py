@@ -5,8 +5,10 @@ Every code has a page under `/problems/{code}`; `KINDS` is the whole list.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Annotated, Any, NamedTuple
 
 from fastapi.exceptions import RequestValidationError
@@ -267,10 +269,20 @@ def _pointer(found: Mapping[str, Any]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
 
 
+_IN_WORDS = {
+    "extra_forbidden": "unknown field",
+    "missing": "required",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+}
+_DATE = re.compile(r"datetime\.date\((\d+), (\d+), (\d+)\)")
+"""Where pydantic speaks of Python."""
+
+
 def _detail(found: Mapping[str, Any]) -> str:
-    if found["type"] == "extra_forbidden":
-        return "unknown field"
-    if found["type"] == "missing":
-        return "required"
-    message = str(found["msg"]).removeprefix("Value error, ")
+    if found["type"] in _IN_WORDS:
+        return _IN_WORDS[found["type"]]
+    message = _DATE.sub(lambda day: date(*map(int, day.groups())).isoformat(), str(found["msg"]))
+    message = message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:]

@@ -125,6 +125,21 @@ async def test_a_body_without_meaning_is_refused_with_a_pointer(
     assert await rows(database, shop) == NOTHING
 
 
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (body(customer=[]), "must be an object"),
+        (body(metadata=[]), "must be an object"),
+        (terms(start_date="1999-12-31"), "input should be greater than or equal to 2000-01-01"),
+        (terms(expiry_date="3000-01-01"), "input should be less than or equal to 2999-12-31"),
+        (body(retry_policy={"patience": 1}), "unknown field"),
+    ],
+)
+async def test_what_is_wrong_is_told_without_words_of_our_language(shop: Shop, sent: dict[str, Any], said: str) -> None:
+    problem = assert_problem(await shop.post("/v1/agreements", sent), 422, "invalid_request")
+    assert said in [error["detail"] for error in problem["errors"]]
+
+
 SOUND = json.dumps(body())
 JSON = {"content-type": "application/json"}
 GZIP = {"content-encoding": "gzip"}
