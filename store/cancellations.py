@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agreements.refunds import REFUNDABLE
 from agreements.status import ChargeStatus
-from store import cycles, lifecycle, refunds
+from store import captured, cycles, lifecycle, refunds
 from store.changes import Change
 from store.lifecycle import Conflict
 from store.tables import Refund
@@ -23,7 +23,7 @@ async def cancel(change: Change, charge_id: str) -> Refund | None:
     Raises Conflict where nothing is left to cancel, and while an attempt is in flight: its end decides what there is to
     cancel.
     """
-    charge = await refunds.locked(change, charge_id)
+    charge = await captured.locked(change, charge_id)
     if charge.status in REFUNDABLE:
         return await refunds.give_back(change, charge)
     if await cycles.in_flight(change, charge):

@@ -12,12 +12,11 @@ from agreements import catalog
 from agreements.declarations import COUNTED, DECLARABLE, DeclarationStanding, DeclarationStatus, Progress
 from agreements.declines import Decline
 from agreements.money import Money
-from agreements.status import AttemptStatus
-from store import clocks, cycles, ids, refunds, views
+from store import captured, clocks, cycles, ids, views
+from store.captured import AmountRefused
 from store.changes import Change
 from store.database import Database
 from store.lifecycle import Conflict
-from store.refunds import AmountRefused
 from store.tables import Agreement, Attempt, Charge, Declaration
 
 SEALED_AS = "customs_buyer"
@@ -42,11 +41,10 @@ async def ask(change: Change, charge_id: str, wanted: Wanted) -> Declaration:
     method = catalog.method(change.agreement.gateway, change.agreement.payment_method)
     if method is None or not method.customs:
         raise Conflict(f"payments with {method.name if method else 'this method'} cannot be declared at customs")
-    charge = await refunds.locked(change, charge_id)
+    charge = await captured.locked(change, charge_id)
     if charge.status not in DECLARABLE:
         raise Conflict(f"a charge that is {charge.status} cannot be declared at customs")
-    query = select(Attempt).where(Attempt.charge_id == charge.id, Attempt.status == AttemptStatus.SUCCEEDED)
-    attempt = (await change.session.exec(query)).one()
+    attempt = await captured.paying(change, charge)
     left = attempt.amount - await _declared(change, attempt)
     if left <= 0:
         raise Conflict("all of it is declared already")
@@ -117,11 +115,7 @@ async def mark_started(database: Database, declaration_id: str) -> None:
 
 
 def _check(amount: Money, attempt: Attempt, left: int, sub_order_id: str | None) -> None:
-    if amount.currency != attempt.currency:
-        raise AmountRefused("/amount/currency", f"the charge was paid in {attempt.currency}")
-    if amount.value > left:
-        most = Money(currency=attempt.currency, value=left)
-        raise AmountRefused("/amount/value", f"{most} is left to declare, not {amount}")
+    captured.check(amount, attempt, left, "declare")
     if amount.value < attempt.amount and sub_order_id is None:
         raise AmountRefused("/sub_order_id", "a part of a payment is declared as one of its sub-orders")
 

@@ -23,18 +23,14 @@ from agreements.refunds import (
     charge_status,
 )
 from agreements.status import AttemptStatus, ChargeStatus
-from store import clocks, cycles, ids, views
+from store import captured, clocks, cycles, ids, views
+from store.captured import AmountRefused
 from store.changes import Change
 from store.database import Database
 from store.lifecycle import Conflict
-from store.refusals import Refused
 from store.tables import Agreement, Attempt, Charge, Refund
 
 _ENDS = (RefundStatus.SUCCEEDED, RefundStatus.FAILED)
-
-
-class AmountRefused(Refused):
-    """This amount cannot be refunded."""
 
 
 async def ask(change: Change, charge_id: str, amount: Money | None, reason: str | None) -> Refund:
@@ -43,10 +39,10 @@ async def ask(change: Change, charge_id: str, amount: Money | None, reason: str 
     The charge's row is locked, so that refunds asked for at once never exceed what was captured. Raises Conflict and
     AmountRefused.
     """
-    charge = await locked(change, charge_id)
+    charge = await captured.locked(change, charge_id)
     if charge.status not in REFUNDABLE:
         raise Conflict(f"a charge that is {charge.status} cannot be refunded")
-    attempt = await _paid_attempt(change, charge)
+    attempt = await captured.paying(change, charge)
     left = attempt.amount - await _counted(change, attempt)
     if left <= 0:
         raise Conflict("all of it has gone back or is on its way back")
@@ -64,7 +60,7 @@ async def give_back(change: Change, charge: Charge) -> Refund:
     """Writes down that all that is left of a paid charge goes back: by a cancel while nothing was refunded, which the
     provider takes until its cut-off, else by a refund. The charge's row is locked. Raises Conflict.
     """
-    attempt = await _paid_attempt(change, charge)
+    attempt = await captured.paying(change, charge)
     counted = await _counted(change, attempt)
     if counted == 0:
         return _write(change, attempt, RefundKind.CANCEL, attempt.money, "the charge was canceled")
@@ -133,12 +129,6 @@ def made_at_provider(
     )
     change.session.add(refund)
     return refund
-
-
-async def locked(change: Change, charge_id: str) -> Charge:
-    """A charge of the changed agreement, its row locked and read anew."""
-    query = select(Charge).where(Charge.id == charge_id, Charge.agreement_id == change.agreement.id).with_for_update()
-    return (await change.session.exec(query.execution_options(populate_existing=True))).one()
 
 
 def progress(refund: Refund) -> Progress:
@@ -222,11 +212,7 @@ def _write(change: Change, attempt: Attempt, kind: RefundKind, amount: Money, re
 
 
 def _check(change: Change, attempt: Attempt, amount: Money, left: int) -> None:
-    if amount.currency != attempt.currency:
-        raise AmountRefused("/amount/currency", f"the charge was paid in {attempt.currency}")
-    if amount.value > left:
-        most = Money(currency=attempt.currency, value=left)
-        raise AmountRefused("/amount/value", f"{most} is left to refund, not {amount}")
+    captured.check(amount, attempt, left, "refund")
     method = catalog.method(change.agreement.gateway, change.agreement.payment_method)
     if method is None:
         return
@@ -240,11 +226,6 @@ def _too_late(change: Change, attempt: Attempt, method: PaymentMethod) -> bool:
     if method.refund_days is None or attempt.finished_at is None:
         return False
     return change.now - attempt.finished_at > timedelta(days=method.refund_days)
-
-
-async def _paid_attempt(change: Change, charge: Charge) -> Attempt:
-    query = select(Attempt).where(Attempt.charge_id == charge.id, Attempt.status == AttemptStatus.SUCCEEDED)
-    return (await change.session.exec(query)).one()
 
 
 async def _counted(change: Change, attempt: Attempt) -> int:
