@@ -232,6 +232,8 @@ def _of(budget: Budget) -> str:
 
 def _named(name: str, pointer: str, rulebook: Rulebook, on: date) -> RetryPolicy:
     known = rulebook.policies(on)
+    if not known:  # a test clock stands before the rulebook begins
+        raise PolicyRefused(pointer, f"the rulebook has no policy for {on}")
     if name not in known:
         raise PolicyRefused(pointer, f"must be one of: {', '.join(sorted(known))}")
     return known[name]

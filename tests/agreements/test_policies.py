@@ -159,6 +159,10 @@ class TestNamed:
         refusal = refused({"base": name})
         assert (refusal.pointer, refusal.detail) == ("/base", "must be one of: gentle, persistent, standard")
 
+    def test_a_day_before_the_rulebook_begins_is_named(self) -> None:
+        with pytest.raises(PolicyRefused, match="the rulebook has no policy for 2000-01-01"):
+            resolve("standard", rulebook.current(), date(2000, 1, 1))
+
 
 class TestOwn:
     def test_what_is_not_written_is_the_bases(self) -> None:
