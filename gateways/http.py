@@ -1,4 +1,6 @@
-"""The HTTP clients of the connectors: one pool of connections per provider."""
+"""What the connectors share of HTTP: clients, one pool of connections per provider, and what a call without an answer
+says. What an answer says is each connector's own.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,13 @@ _CONNECT_SECONDS = 3.0
 _IDLE_SECONDS = 15.0
 """Shorter than servers usually keep an idle connection: reusing one the server just closed costs an inquiry."""
 _CONNECTIONS = 50
+
+FAILURES = (httpx.HTTPError, httpx.InvalidURL, TimeoutError)
+"""What a call may raise, its deadline (`asyncio.timeout`) included."""
+
+
+class NoBody(Exception):
+    """The answer's body is not to be read; the text is the evidence."""
 
 
 @asynccontextmanager
@@ -46,3 +55,24 @@ def client(transport: httpx.AsyncBaseTransport | None = None, *, connections: in
         headers={"user-agent": "autodebit", "accept": "application/json", "accept-encoding": "identity"},
         transport=transport,
     )
+
+
+def evidence(failure: Exception) -> str:
+    """Why no answer came, without personal data. Only with `not_connected` and `account_base_url` was nothing sent."""
+    if isinstance(failure, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return "account_base_url"
+    if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return "not_connected"
+    return "timeout" if isinstance(failure, TimeoutError | httpx.TimeoutException) else "connection"
+
+
+async def body(response: httpx.Response, most: int) -> bytes:
+    """The body of an answer that is being read, up to so many bytes. Raises NoBody, and what the client raises."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise NoBody("encoded")  # not asked for; a compressed body could unpack to any size
+    read = bytearray()
+    async for chunk in response.aiter_bytes():
+        read += chunk
+        if len(read) > most:
+            raise NoBody("too_large")
+    return bytes(read)

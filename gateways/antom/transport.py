@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from gateways import http
 from gateways.antom import keys, messages, signing
 from gateways.antom.messages import Message
 from gateways.port import Account, Call
@@ -37,21 +38,12 @@ async def post(
     """Makes exactly one call to `operation` (such as `v1/payments/pay`) and returns within `call.timeout`."""
     try:
         request = _request(client, account, operation, json.dumps(body, separators=(",", ":")).encode(), call)
-    except keys.BadKeys:
-        return NoAnswer("account_keys")
-    except httpx.InvalidURL:
-        return NoAnswer("account_base_url")
-    try:
         async with asyncio.timeout(call.timeout.total_seconds()):
             return await _exchange(client, account, request)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-        return NoAnswer("not_connected")
-    except (TimeoutError, httpx.TimeoutException):
-        return NoAnswer("timeout")
-    except httpx.UnsupportedProtocol:
-        return NoAnswer("account_base_url")
-    except httpx.HTTPError:
-        return NoAnswer("connection")
+    except keys.BadKeys:
+        return NoAnswer("account_keys")
+    except http.FAILURES as failure:
+        return NoAnswer(http.evidence(failure))
 
 
 def _request(client: httpx.AsyncClient, account: Account, operation: str, body: bytes, call: Call) -> httpx.Request:
@@ -77,16 +69,12 @@ async def _exchange(client: httpx.AsyncClient, account: Account, request: httpx.
     try:
         if response.status_code != 200:
             return NoAnswer(f"http_{response.status_code}")
-        if response.headers.get("content-encoding", "identity") != "identity":
-            return NoAnswer("encoded")  # not asked for; a compressed body could unpack to any size
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _LARGEST_ANSWER:
-                return NoAnswer("too_large")
+        body = await http.body(response, _LARGEST_ANSWER)
+    except http.NoBody as refused:
+        return NoAnswer(str(refused))
     finally:
         await response.aclose()
-    return verified(account, request.url.raw_path.decode("ascii"), response.headers, bytes(body))
+    return verified(account, request.url.raw_path.decode("ascii"), response.headers, body)
 
 
 def verified(account: Account, path: str, headers: Mapping[str, str], body: bytes) -> Message | NoAnswer:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from gateways import http
 from gateways.ottu import keys, messages
 from gateways.ottu.messages import Answer, NoAnswer
 from gateways.port import Account, Call
@@ -44,21 +45,12 @@ class Line:
     ) -> Answer | NoAnswer:
         try:
             request = self._request(method, path, body, headers)
-        except keys.BadKeys:
-            return NoAnswer("account_keys")
-        except httpx.InvalidURL:
-            return NoAnswer("account_base_url")
-        try:
             async with asyncio.timeout_at(self._until):
                 return await self._exchange(request)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            return NoAnswer("not_connected")
-        except (TimeoutError, httpx.TimeoutException):
-            return NoAnswer("timeout")
-        except httpx.UnsupportedProtocol:
-            return NoAnswer("account_base_url")
-        except httpx.HTTPError:
-            return NoAnswer("connection")
+        except keys.BadKeys:
+            return NoAnswer("account_keys")
+        except http.FAILURES as failure:
+            return NoAnswer(http.evidence(failure))
 
     def _request(
         self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
@@ -78,16 +70,12 @@ class Line:
     async def _exchange(self, request: httpx.Request) -> Answer | NoAnswer:
         response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                return NoAnswer("encoded")  # not asked for; a compressed body could unpack to any size
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _LARGEST_ANSWER:
-                    return NoAnswer("too_large")
+            body = await http.body(response, _LARGEST_ANSWER)
+        except http.NoBody as refused:
+            return NoAnswer(str(refused))
         finally:
             await response.aclose()
-        return read(response.status_code, bytes(body))
+        return read(response.status_code, body)
 
 
 def read(status: int, body: bytes) -> Answer | NoAnswer:

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from gateways import http
 from gateways.pivot import keys, messages
 from gateways.pivot.messages import Reply, Unreadable
 from gateways.port import Account, Call
@@ -122,14 +123,8 @@ class Line:
                 return await self._sent(method, path, query, content, repeat_key)
         except keys.BadKeys:
             return NoAnswer("account_keys")
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            return NoAnswer("account_base_url")
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout):
-            return NoAnswer("not_connected")
-        except (TimeoutError, httpx.TimeoutException):
-            return NoAnswer("timeout")
-        except httpx.HTTPError:
-            return NoAnswer("connection")
+        except http.FAILURES as failure:
+            return NoAnswer(http.evidence(failure))
 
     async def _sent(
         self, method: str, path: str, query: Mapping[str, str], content: bytes | None, repeat_key: str | None
@@ -168,16 +163,12 @@ async def _exchange(client: httpx.AsyncClient, request: httpx.Request) -> Reply 
             return NoAnswer(f"http_{status}")
         if status == 401:
             return Reply(status, "credentials_invalid")  # whatever it says: the access token decides
-        if response.headers.get("content-encoding", "identity") != "identity":
-            return NoAnswer("encoded")  # not asked for; a compressed body could unpack to any size
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > _LARGEST_ANSWER:
-                return NoAnswer("too_large")
+        body = await http.body(response, _LARGEST_ANSWER)
+    except http.NoBody as refused:
+        return NoAnswer(str(refused))
     finally:
         await response.aclose()
     try:
-        return messages.read(status, bytes(body))
+        return messages.read(status, body)
     except Unreadable:
         return NoAnswer("unreadable")
