@@ -28,7 +28,7 @@ async def paying(change: Change, charge: Charge) -> Attempt:
 
 
 def check(amount: Money, attempt: Attempt, left: int, to_do: str) -> None:
-    """Raises AmountRefused for another currency, and for more than the `left` minor units there are `to_do` it with."""
+    """Raises AmountRefused for another currency, and for more than is `left`, in minor units, to refund or declare."""
     if amount.currency != attempt.currency:
         raise AmountRefused("/amount/currency", f"the charge was paid in {attempt.currency}")
     if amount.value > left:
