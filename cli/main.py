@@ -131,7 +131,7 @@ def recover(
         else:
             stopped = stopped_at.replace(tzinfo=UTC) if stopped_at else datetime.now(UTC)
             asyncio.run(recovery.recover(None if only_temporal else stopped))
-    except recovery.NotFresh as error:
+    except (recovery.NotFresh, recovery.NotStarted) as error:
         typer.echo(f"autodebit: {error}", err=True)
         raise typer.Exit(1) from None
 

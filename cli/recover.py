@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -20,6 +21,10 @@ _AT_ONCE = 50
 
 class NotFresh(Exception):
     """The namespace holds workflows from before the restore, which know more than the database."""
+
+
+class NotStarted(Exception):
+    """Some are left, and why."""
 
 
 async def recover(stopped_at: datetime | None) -> None:
@@ -50,20 +55,25 @@ async def refuse_old_workflows(temporal: Client) -> None:
 
 async def start_agreements(database: Database, temporal: Client) -> None:
     """Those that are marked, the soonest due first. Refunds and the rest are the sweeper's, as after any crash; so is
-    an agreement that cannot be started now, which must not hold up the others.
+    an agreement that cannot be started now, which must not hold up the others. Raises NotStarted when only such are
+    left.
     """
     count = 0
     while batch := await recovery.unstarted(database, _BATCH):
-        started = await _start(database, temporal, batch)
+        reasons = Counter[str]()
+        started = await _start(database, temporal, batch, reasons)
         count += len(started)
         typer.echo(f"{count} agreements started")
         if not started:
-            typer.echo(f"{len(batch)} or more could not be started: {', '.join(batch[:5])}", err=True)
-            return
+            why = "; ".join(f"{reason} ({number})" for reason, number in reasons.most_common(5))
+            raise NotStarted(
+                f"{len(batch)} or more agreements could not be started, such as {', '.join(batch[:3])}: {why}."
+                " Go on with --go-on once that is mended; running workers try again by themselves"
+            )
 
 
-async def _start(database: Database, temporal: Client, batch: Sequence[str]) -> list[str]:
-    """Answers those that were started, and has said why the others were not."""
+async def _start(database: Database, temporal: Client, batch: Sequence[str], reasons: Counter[str]) -> list[str]:
+    """Answers those that were started, and counts why the others were not."""
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def one(agreement_id: str) -> bool:
@@ -71,7 +81,7 @@ async def _start(database: Database, temporal: Client, batch: Sequence[str]) -> 
             try:
                 await workflows.start_agreement(temporal, await standings.current(database, agreement_id))
             except Exception as error:
-                typer.echo(f"{agreement_id}: {type(error).__name__}", err=True)
+                reasons[f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"] += 1
                 return False
             return True
 

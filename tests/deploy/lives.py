@@ -29,15 +29,20 @@ from workflows.namespace import prepare
 
 
 async def register(house: House, *namespaces: str) -> None:
-    """Makes namespaces and waits until the server knows them everywhere."""
-    kept = Duration()
-    kept.FromTimedelta(timedelta(days=1))
+    """Makes namespaces, with search attributes, and waits until the server knows them everywhere."""
     for name in namespaces:
-        request = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=kept)
-        await house.temporal.workflow_service.register_namespace(request)
+        await register_bare(house, name)
     async with asyncio.timeout(60):
         for name in namespaces:
             await _known(await workflows.connect(house.settings.model_copy(update={"temporal_namespace": name})))
+
+
+async def register_bare(house: House, namespace: str) -> None:
+    """Makes a namespace and nothing in it."""
+    kept = Duration()
+    kept.FromTimedelta(timedelta(days=1))
+    request = RegisterNamespaceRequest(namespace=namespace, workflow_execution_retention_period=kept)
+    await house.temporal.workflow_service.register_namespace(request)
 
 
 async def _known(temporal: Client) -> None:

@@ -16,10 +16,10 @@ from sqlmodel import select
 
 from agreements.recovery import NEVER_RECEIVED, may_have_been_made
 from cli.embedded.postgres import create_database
-from cli.recover import NotFresh, recover
+from cli.recover import NotFresh, NotStarted, recover
 from store.migrate import migrate
 from store.tables import Attempt
-from tests.deploy.lives import backup, life, register, restore
+from tests.deploy.lives import backup, life, register, register_bare, restore
 from tests.sandbox.support import free_port
 from tests.support.house import House, Shop
 from worker import _refuse_lost_workflows
@@ -70,6 +70,7 @@ async def test_after_a_restore_nothing_is_debited_twice_and_nothing_is_forgotten
     url = await create_database(house.settings.database_url, "drill")
     await migrate(url)
     await register(house, "drill-1", "drill-2", "drill-3")
+    await register_bare(house, "drill-bare")
     dump, port = str(tmp_path / "autodebit.dump"), free_port()
 
     async with life(house, url, "drill-1", port) as first:
@@ -91,6 +92,11 @@ async def test_after_a_restore_nothing_is_debited_twice_and_nothing_is_forgotten
     async with life(house, url, "drill-2", port) as second:
         with pytest.raises(SystemExit, match="autodebit recover"):
             await _refuse_lost_workflows(second.temporal, second.database)
+        set_up(monkeypatch, second)
+        # Somebody forgets `autodebit migrate`, which registers the search attributes.
+        monkeypatch.setenv("AUTODEBIT_TEMPORAL_NAMESPACE", "drill-bare")
+        with pytest.raises(NotStarted, match="no mapping defined for search attribute"):
+            await recover(STOPPED)
         set_up(monkeypatch, second)
         await recover(STOPPED)
         await _refuse_lost_workflows(second.temporal, second.database)
