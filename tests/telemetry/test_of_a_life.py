@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import httpx
 import pytest
@@ -84,6 +85,7 @@ async def watched(traced: tuple[House, InMemorySpanExporter]) -> Watched:
             agreement = await shop.agree(clock, "success,insufficient_funds,success")
             await shop.advance(clock, "2027-03-05T00:00:00Z")
             await receiver.until(2)
+            await until(partial(counted, house, before, 2))
         after = await scraped(house)
     charges = [charge["id"] for charge in await shop.charges(agreement)]
     tokens = [row["token"] for row in await shop.credentials()]
@@ -96,6 +98,12 @@ async def watched(traced: tuple[House, InMemorySpanExporter]) -> Watched:
         lines=list(lines),
         secrets=[*tokens, shop.secret_key, "Ana Cruz", "ana@example.com", "+639170000000", *shop.keys.values()],
     )
+
+
+async def counted(house: House, before: Mapping[Labels, float], webhooks: int) -> bool:
+    """Whether so many more have been taken, which is counted after the receiver's answer."""
+    taken = ("autodebit_webhook_attempts_total", frozenset({("result", "delivered")}))
+    return (await scraped(house)).get(taken, 0) - before.get(taken, 0) >= webhooks
 
 
 @asynccontextmanager
@@ -345,7 +353,7 @@ async def test_a_worker_tells_its_metrics_and_temporals_and_sends_its_traces(
     await start_sweeper(house.temporal, timedelta(hours=1))  # a worker refuses a Temporal that has lost everything
     collector = FastAPI()
     collector.add_route("/v1/traces", take, methods=["POST"])
-    async with serving(collector) as url, httpx.AsyncClient() as client:
+    async with serving(collector) as url, httpx.AsyncClient(timeout=60, trust_env=False) as client:
         ours, temporals = (f"127.0.0.1:{free_port()}" for _ in range(2))
         more = {"METRICS_ADDRESS": ours, "TEMPORAL_METRICS_ADDRESS": temporals, "OTLP_ENDPOINT": url}
         process = await asyncio.create_subprocess_exec(
@@ -358,8 +366,8 @@ async def test_a_worker_tells_its_metrics_and_temporals_and_sends_its_traces(
             assert "temporal_worker_start_total" in await _answered(client, f"http://{temporals}/metrics")
         finally:
             process.terminate()
-            assert await asyncio.wait_for(process.wait(), 40) == 0
-        await asyncio.wait_for(taken.wait(), 10)  # what is left is sent as the process ends
+            assert await asyncio.wait_for(process.wait(), 90) == 0
+        await asyncio.wait_for(taken.wait(), 60)  # what is left is sent as the process ends
 
 
 def _environment(house: House, more: Mapping[str, str]) -> dict[str, str]:
