@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
 from agreements.declines import Decline
@@ -38,11 +37,6 @@ class ChargeAnswer:
     decline: Decline | None = None
     amount: Money | None = None
     evidence: str = ""
-    action_url: str | None = None
-    """With DECLINED: the provider's page on which the customer could still pay this very debit, and until when. Whoever
-    hands it out must treat the attempt as open until then; nobody else has it.
-    """
-    action_expires_at: datetime | None = None
 
 
 class Finding(StrEnum):

@@ -79,15 +79,8 @@ def outcome(session: Session) -> ChargeAnswer:
     if session.status in by_status:
         return by_status[session.status](session)
     if session.status == "REQUIRE_ACTION" and not session.attended:
-        # The bank or the account's set-up wants the customer, who is not there. Nobody else has this link.
-        return ChargeAnswer(
-            Verdict.DECLINED,
-            session.id,
-            codes.CUSTOMER_NEEDED,
-            evidence="customer_action_required",
-            action_url=session.payment_url,
-            action_expires_at=session.expires_at,
-        )
+        # The bank or the account's set-up wants the customer, who is not there; nobody is handed the session's link.
+        return ChargeAnswer(Verdict.DECLINED, session.id, codes.CUSTOMER_NEEDED, evidence="customer_action_required")
     if session.status in _WAITS:
         return ChargeAnswer(Verdict.PROCESSING, session.id, evidence="customer_action_required")
     if session.status == "PROCESSING":
