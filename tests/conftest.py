@@ -29,6 +29,9 @@ gc.set_threshold(100_000, 50, 100)
 # A shell's background jobs ignore Ctrl-C, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Colours that somebody's environment asks for would stand between the words that tests look for.
+os.environ.pop("FORCE_COLOR", None)
+
 # As in production, what Temporal stores is sealed; the processes that tests start inherit it.
 os.environ.setdefault("AUTODEBIT_PAYLOAD_KEYS", Fernet.generate_key().decode())
 
