@@ -67,6 +67,15 @@ QUESTIONS = (
         """,
     ),
     Question(
+        "stops_in_force",
+        "Stop switches that keep debits from being made, of a gateway or of a merchant.",
+        ("scope", "mode"),
+        """
+        select scope, case when livemode then 'live' else 'test' end as mode, stop_switches.at as since
+        from stop_switches where lifted_at is null
+        """,
+    ),
+    Question(
         "refunds_open",
         "Refunds and cancels whose outcome is not known.",
         ("gateway", "mode"),

@@ -225,6 +225,8 @@ _WAITING = (
     "update webhook_endpoints set disabled_at = now() - interval '5 minutes', disabled_reason = 'failing'",
     """update notifications set status = 'received', created_at = now() - interval '6 minutes'
        where id = (select min(id) from notifications)""",
+    """insert into stop_switches (id, scope, name, livemode, reason, by, at)
+       values ('stp_by_hand', 'gateway', 'antom', false, 'a drill', 'ann', now() - interval '7 minutes')""",
 )
 
 
@@ -234,6 +236,7 @@ async def test_what_waits_is_read_with_the_age_of_the_oldest(watched: Watched) -
         "attempts_open": {(*ours, "unknown"): (1, 3600)},
         "steps_overdue": {ours: (1, 1200)},
         "charges_overdue": {ours: (1, 600)},
+        "stops_in_force": {("gateway", "test"): (1, 420)},
         "refunds_open": {ours: (1, 7200)},
         "webhooks_waiting": {("pending",): (1, 180), ("parked",): (1, 240)},
         "webhooks_overdue": {(): (1, 180)},
