@@ -21,6 +21,7 @@ from temporalio.client import Client, Interceptor
 
 from agreements.catalog import GATEWAYS
 from api.app import create_app
+from api.services import Patience
 from cli.embedded.engines import Engines
 from cli.sandbox_accounts import fresh_keys, private_key, register
 from gateways import http
@@ -114,6 +115,10 @@ class House:
             )
 
 
+_PATIENCE = Patience(authorization=timedelta(seconds=12))
+"""A busy machine may not answer a create within the five seconds that merchants wait."""
+
+
 @asynccontextmanager
 async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = ()) -> AsyncIterator[House]:
     """Everything started, and stopped again; without the worker unless `working`."""
@@ -147,13 +152,13 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
         folder = stack.enter_context(data_folder())
         sandboxes = Sandboxes(await stack.enter_async_context(AsyncExitStack()), folder)
         tap = Tap()
-        app = create_app(settings, engines_own, vault, temporal)
+        app = create_app(settings, engines_own, vault, temporal, _PATIENCE)
         app.add_middleware(tap.into)
         await stack.enter_async_context(serving(app, port))
         parts = Parts(settings, temporal, engines_own, vault, client, connectors(pools))
         stack.push_async_callback(parts.webhooks.close)
         for worker in workers(parts) if working else ():
             await stack.enter_async_context(worker)
-        outside = await stack.enter_async_context(httpx.AsyncClient(timeout=20, trust_env=False))
+        outside = await stack.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False))
         sandbox_url = await sandboxes.url("antom")
         yield House(settings, temporal, database, vault, sandbox_url, outside, sandboxes, tap, parts)
