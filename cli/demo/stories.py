@@ -60,22 +60,28 @@ class Story:
         return [self.moved.get(day, day) for day in MONTH_ENDS]
 
 
+def _agreement(gateway: str, method: str, customer: Json, terms: Json, *, reference: str) -> Json:
+    """The create call, all but the clock."""
+    return {
+        "reference": reference,
+        "gateway": gateway,
+        "payment_method": {"type": method},
+        "customer": customer,
+        "terms": _TERMS | terms,
+        "return_url": "https://merchant.example/return",
+    }
+
+
 ANA = Story(
     customer="Ana",
     pays_with="GCash through Antom",
-    agreement={
-        "reference": "sub-1001",
-        "gateway": "antom",
-        "payment_method": {"type": "GCASH"},
-        "customer": {"id": "cus-7", "name": "Ana Cruz", "email": "ana@example.com", "region": "PH"},
-        "terms": {
-            **_TERMS,
-            "amount": {"currency": "PHP", "value": 499_00},
-            "total_cycles": 13,
-            "timezone": "Asia/Manila",
-        },
-        "return_url": "https://merchant.example/return",
-    },
+    agreement=_agreement(
+        "antom",
+        "GCASH",
+        {"id": "cus-7", "name": "Ana Cruz", "email": "ana@example.com", "region": "PH"},
+        {"amount": {"currency": "PHP", "value": 499_00}, "total_cycles": 13, "timezone": "Asia/Manila"},
+        reference="sub-1001",
+    ),
     page={},
     # Cycle 3 is declined once, the answer to cycle 5's debit gets lost.
     script="success,success,insufficient_funds,success,success,lost_answer_success,success",
@@ -86,19 +92,13 @@ ANA = Story(
 NOOR = Story(
     customer="Noor",
     pays_with="a card through Ottu",
-    agreement={
-        "reference": "sub-1002",
-        "gateway": "ottu",
-        "payment_method": {"type": "mpgs-kwd"},
-        "customer": {"id": "cus-8", "name": "Noor Salem", "email": "noor@example.com", "region": "KW"},
-        "terms": {
-            **_TERMS,
-            "amount": {"currency": "KWD", "value": 12_500},
-            "total_cycles": 12,
-            "timezone": "Asia/Kuwait",
-        },
-        "return_url": "https://merchant.example/return",
-    },
+    agreement=_agreement(
+        "ottu",
+        "mpgs-kwd",
+        {"id": "cus-8", "name": "Noor Salem", "email": "noor@example.com", "region": "KW"},
+        {"amount": {"currency": "KWD", "value": 12_500}, "total_cycles": 12, "timezone": "Asia/Kuwait"},
+        reference="sub-1002",
+    ),
     page={"card": "5123450000000008"},
     # Cycle 1 is paid on the page; from cycle 6 on the card has expired.
     script="success,success,success,success,expired_card",
@@ -110,19 +110,13 @@ NOORS_NEW_CARD = {"card": "4508750015741019"}
 SARI = Story(
     customer="Sari",
     pays_with="a card with 3-D Secure through Pivot",
-    agreement={
-        "reference": "sub-1003",
-        "gateway": "pivot",
-        "payment_method": {"type": "CARD"},
-        "customer": {"id": "cus-9", "name": "Sari Wijaya", "email": "sari@example.com", "region": "ID"},
-        "terms": {
-            **_TERMS,
-            "amount": {"currency": "IDR", "value": 150_000_00},
-            "total_cycles": 12,
-            "timezone": "Asia/Jakarta",
-        },
-        "return_url": "https://merchant.example/return",
-    },
+    agreement=_agreement(
+        "pivot",
+        "CARD",
+        {"id": "cus-9", "name": "Sari Wijaya", "email": "sari@example.com", "region": "ID"},
+        {"amount": {"currency": "IDR", "value": 150_000_00}, "total_cycles": 12, "timezone": "Asia/Jakarta"},
+        reference="sub-1003",
+    ),
     # The card whose bank asks the customer; ticking "save" is what leaves a token.
     page={"card": "4440000112290002", "save": "on", "bank": "ask"},
     # Cycle 1 is paid on the page; the bank takes its time over cycle 8.
