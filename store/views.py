@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlalchemy import select as select_columns
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -35,12 +35,34 @@ from agreements.views import (
     SavedCredentialView,
     Totals,
 )
-from store import credentials
+from store import clocks, credentials
 from store.tables import Agreement, Attempt, Authorization, CardChange, Charge, Credential, Declaration, Refund
 
 _NOBODY_WAITS = (AgreementStatus.PENDING_AUTHORIZATION, AgreementStatus.ACTIVE, AgreementStatus.PAST_DUE)
 """States below `action_required`: an agreement that needs its customer is not in one of them (design §4)."""
 _PAID = (ChargeStatus.SUCCEEDED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED)
+
+# Made once, as every event and every row of a list needs both: to make a statement takes longer than to execute it.
+_ASKED = (
+    select(Authorization)
+    .where(Authorization.agreement_id == bindparam("agreement"), col(Authorization.card_change_id).is_(None))
+    .order_by(col(Authorization.id).desc())
+    .limit(1)
+)
+_is_cycle, _is_paid = col(Charge.purpose) == ChargePurpose.CYCLE, col(Charge.status).in_(_PAID)
+_CYCLES = select_columns(
+    func.max(Charge.cycle).filter(col(Charge.due_at) <= bindparam("until")),
+    func.count(col(Charge.id)).filter(_is_cycle, _is_paid),
+    func.count(col(Charge.id)).filter(_is_cycle, col(Charge.status) == ChargeStatus.FAILED),
+    func.sum(Charge.amount).filter(_is_paid),
+    func.min(Charge.currency),
+).where(col(Charge.agreement_id) == bindparam("agreement"))
+
+
+async def agreements(session: AsyncSession, rows: Sequence[Agreement]) -> list[AgreementView]:
+    """Several agreements, each as of now in its own time."""
+    now = {clock: await clocks.now_for(session, clock) for clock in {row.test_clock_id for row in rows}}
+    return [await agreement(session, row, now[row.test_clock_id]) for row in rows]
 
 
 async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> AgreementView:
@@ -157,10 +179,7 @@ def _attempts(rows: Sequence[Attempt]) -> list[AttemptView]:
 
 
 async def _authorization(session: AsyncSession, row: Agreement) -> AuthorizationView | None:
-    query = select(Authorization).where(
-        Authorization.agreement_id == row.id, col(Authorization.card_change_id).is_(None)
-    )
-    found = (await session.exec(query.order_by(col(Authorization.id).desc()).limit(1))).first()
+    found = (await session.exec(_ASKED, params={"agreement": row.id})).first()
     if found is None or found.status == "completed":
         return None
     waiting = found.status == "open"
@@ -276,17 +295,9 @@ def card_change(row: CardChange) -> CardChangeView:
 
 async def _cycles(session: AsyncSession, row: Agreement, terms: Terms, now: datetime) -> tuple[int, Totals]:
     """The latest cycle that has fallen due, which none does once the agreement has ended, and what was collected."""
-    is_cycle, is_paid = col(Charge.purpose) == ChargePurpose.CYCLE, col(Charge.status).in_(_PAID)
-    count = func.count(col(Charge.id))
-    query = select_columns(
-        func.max(Charge.cycle).filter(col(Charge.due_at) <= (row.ended_at or now)),
-        count.filter(is_cycle, is_paid),
-        count.filter(is_cycle, col(Charge.status) == ChargeStatus.FAILED),
-        func.sum(Charge.amount).filter(is_paid),
-        func.min(Charge.currency),
-    ).where(col(Charge.agreement_id) == row.id)
     connection = await session.connection()
-    current, paid, failed, amount, currency = (await connection.execute(query)).one()
+    asked = await connection.execute(_CYCLES, {"agreement": row.id, "until": row.ended_at or now})
+    current, paid, failed, amount, currency = asked.one()
     known = currency or currency_of(terms, row.currency)
     total = MoneyTotal(currency=known, value=int(amount or 0)) if known else None
     return current or 0, Totals(cycles_paid=paid, cycles_failed=failed, amount_paid=total)

@@ -24,7 +24,7 @@ from api.problems import not_found
 from api.routes.parameters import PAGE, Cursor, Limit, Text, Whole
 from api.services import Inside
 from api.views import ListView, TimelineEntry
-from store import clocks, lifecycle, reads, timeline, views
+from store import lifecycle, reads, timeline, views
 from store.changes import Change
 from store.lifecycle import MissedCycles
 from store.merchants import Principal
@@ -82,14 +82,15 @@ async def list_(
     filters = {name: value for name, value in given.items() if value is not None}
     async with inside.database.transaction() as session:
         found = await reads.agreements(session, caller, limit=limit, after=cursor, **filters)
-        return shown.page(found, [await _view(session, row) for row in found.rows])
+        return shown.page(found, await views.agreements(session, found.rows))
 
 
 @router.get("/{agreement_id}")
 async def read(agreement_id: str, caller: Caller, inside: Inside) -> AgreementView:
     """One agreement."""
     async with inside.database.transaction() as session:
-        return await _view(session, await _found(session, caller, agreement_id))
+        [view] = await views.agreements(session, [await _found(session, caller, agreement_id)])
+        return view
 
 
 @router.post("/{agreement_id}/pause", response_model=AgreementView)
@@ -169,7 +170,3 @@ async def _found(session: AsyncSession, caller: Principal, agreement_id: str) ->
     if agreement is None:
         raise not_found("agreement")
     return agreement
-
-
-async def _view(session: AsyncSession, row: Agreement) -> AgreementView:
-    return await views.agreement(session, row, await clocks.now_for(session, row.test_clock_id))
