@@ -157,14 +157,16 @@ class World:
         }
 
     async def tried_and_taken_back(self, build: str) -> None:
-        """A build is given a share of what begins, and the share is taken back: what began there leaves it as well."""
+        """A build is given a share of what begins, which is then taken back: what began there is to leave it, too."""
         await self.command("promote", build, "--percent", "100")
         one = await self.agree()
         await one.query(AgreementWorkflow.snapshot)
-        assert (await self.builds())[build] == 1
+        async with asyncio.timeout(10):
+            while (await deployments.describe(self.client, self.deployment)).builds[0].running != 1:
+                await asyncio.sleep(0.05)
+        assert await deployments.left(self.client, self.deployment) == 0, "both builds are wanted"
         await self.command("promote", build, "--percent", "0")
-        assert "none left" in await self.command("drain", "--rate", "50", "--within", "60")
-        assert (await self.builds())[build] == 0
+        assert await deployments.left(self.client, self.deployment) == 1
         await one.terminate()
         del self.last[one.id.removeprefix("agreement/")]
 
