@@ -165,7 +165,7 @@ class World:
             while (await deployments.describe(self.client, self.deployment)).builds[0].running != 1:
                 await asyncio.sleep(0.05)
         assert await deployments.left(self.client, self.deployment) == 0, "both builds are wanted"
-        await self.command("promote", build, "--percent", "0")
+        await deployments.promote(self.client, self.deployment, build, 0)
         assert await deployments.left(self.client, self.deployment) == 1
         await one.terminate()
         del self.last[one.id.removeprefix("agreement/")]
