@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlmodel import select
@@ -16,6 +17,8 @@ from typer.testing import CliRunner
 from activities.stopping import telling
 from agreements.standing import Standing
 from agreements.status import AttemptStatus
+from api.app import create_app
+from api.services import Patience
 from cli import in_words
 from cli.main import app as command_line
 from store import stops
@@ -177,12 +180,24 @@ async def test_no_page_on_which_the_customer_pays_is_opened_while_stopped(house:
     shop = await house.shop("ottu")
     await stopped(shop)
     clock = await shop.clock(START)
-    made = await shop.call("POST", "/v1/agreements", shop.body(clock), expect=202)
+    made = await _not_waited_for(shop, shop.body(clock))
     assert (await snapshot(shop, made["id"])).authorize_at is None
     assert made["id"] not in str((await shop.sandbox("ledger"))["data"])
     await gone(shop)
     await tell(house)
     await until(partial(_has_page, shop, made["id"]))
+
+
+async def _not_waited_for(shop: Shop, body: dict[str, Any]) -> dict[str, Any]:
+    """An agreement made at an API that does not wait for the provider's page."""
+    house, headers = shop.house, {"Authorization": f"Bearer {shop.secret_key}", "Idempotency-Key": "impatient"}
+    hasty = Patience(authorization=timedelta(0))
+    app = create_app(house.settings, house.database, house.vault, house.temporal, hasty)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://engine") as http:
+        answer = await http.post("/v1/agreements", json=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
 
 
 async def _has_page(shop: Shop, agreement: str) -> bool:
