@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
+from sqlalchemy import bindparam
 from sqlmodel import SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -29,7 +30,13 @@ from store.standing_facts import StandingFacts
 from store.tables import Agreement, Attempt, Charge, DecisionRecord
 
 _Row = TypeVar("_Row", bound=SQLModel)
-_WITH_ITS_STOPS = select(Agreement, stops.on(Agreement)).with_for_update(of=Agreement)
+# What a session read before it held the lock may be out of date.
+_WITH_ITS_STOPS = (
+    select(Agreement, stops.on(Agreement))
+    .where(Agreement.id == bindparam("agreement"))
+    .with_for_update(of=Agreement)
+    .execution_options(populate_existing=True)
+)
 _ANNOUNCED = {
     AgreementStatus.PAST_DUE: "agreement.past_due",
     AgreementStatus.ACTION_REQUIRED: "agreement.action_required",
@@ -159,9 +166,7 @@ async def change(database: Database, agreement_id: str, at: datetime | None = No
 @asynccontextmanager
 async def changing(session: AsyncSession, agreement_id: str, at: datetime | None = None) -> AsyncIterator[Change]:
     """The same inside a transaction of the caller's."""
-    query = _WITH_ITS_STOPS.where(Agreement.id == agreement_id)
-    # What this session read before it held the lock may be out of date.
-    found = (await session.exec(query.execution_options(populate_existing=True))).first()
+    found = (await session.exec(_WITH_ITS_STOPS, params={"agreement": agreement_id})).first()
     if found is None:
         raise NoSuchAgreement(agreement_id)
     agreement, held = found

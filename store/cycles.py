@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func
+from sqlalchemy import bindparam, func
 from sqlmodel import col, select
 
 from agreements import enforcement, gate, schedule
@@ -29,11 +29,12 @@ _WAITING = (
     ChargeStatus.ACTION_REQUIRED,
 )
 
+_LAST_WRITTEN = select(func.max(Charge.cycle)).where(Charge.agreement_id == bindparam("agreement"))
+
 
 async def last_written(change: Change) -> int:
     """The highest cycle that has a row, 0 before the first."""
-    query = select(func.max(Charge.cycle)).where(Charge.agreement_id == change.agreement.id)
-    return (await change.session.exec(query)).one() or 0
+    return (await change.session.exec(_LAST_WRITTEN, params={"agreement": change.agreement.id})).one() or 0
 
 
 async def write_next(change: Change, cycle: int) -> Charge | None:

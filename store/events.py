@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Text, func
+from sqlalchemy import BigInteger, Text, bindparam, func
 from sqlalchemy import cast as sql_cast
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -14,6 +14,25 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from agreements.deliveries import DeliveryStatus
 from store import deliveries, ids, views, webhook_endpoints
 from store.tables import Agreement, Charge, Delivery, Event, WebhookEndpoint
+
+# Made once: to make a statement takes longer than to execute it.
+_PLACE = select(
+    func.greatest(
+        sql_cast(sql_cast(func.pg_current_xact_id(), Text), BigInteger),
+        select(Event.transaction)
+        .where(Event.agreement_id == bindparam("agreement"), Event.sequence == bindparam("sequence"))
+        .scalar_subquery(),
+    )
+)
+_ENDPOINTS = (
+    select(WebhookEndpoint)
+    .where(
+        WebhookEndpoint.merchant_id == bindparam("merchant"),
+        WebhookEndpoint.livemode == bindparam("livemode"),
+        col(WebhookEndpoint.deleted_at).is_(None),
+    )
+    .order_by(WebhookEndpoint.id)
+)
 
 
 async def write(
@@ -74,9 +93,8 @@ async def _place_in_feed(session: AsyncSession, agreement: Agreement) -> int:
     Who waited for the agreement's lock may have been numbered before the one it waited for; the feed would then turn
     around. A higher place is as safe as one's own: while this transaction runs, no reader gets to either.
     """
-    own = sql_cast(sql_cast(func.pg_current_xact_id(), Text), BigInteger)
-    last = select(Event.transaction).where(Event.agreement_id == agreement.id, Event.sequence == agreement.sequence)
-    place: int = (await session.exec(select(func.greatest(own, last.scalar_subquery())))).one()
+    last = {"agreement": agreement.id, "sequence": agreement.sequence}
+    place: int = (await session.exec(_PLACE, params=last)).one()
     return place
 
 
@@ -84,12 +102,8 @@ async def _endpoints(session: AsyncSession, agreement: Agreement) -> Sequence[We
     """The merchant's endpoints; those for which deliveries are parked stay as they are until these are committed, so
     that whoever unparks them finds these too.
     """
-    query = select(WebhookEndpoint).where(
-        WebhookEndpoint.merchant_id == agreement.merchant_id,
-        WebhookEndpoint.livemode == agreement.livemode,
-        col(WebhookEndpoint.deleted_at).is_(None),
-    )
-    found = list(await session.exec(query.order_by(WebhookEndpoint.id)))
+    owner = {"merchant": agreement.merchant_id, "livemode": agreement.livemode}
+    found = list(await session.exec(_ENDPOINTS, params=owner))
     for endpoint in found:
         if deliveries.waits(endpoint):
             await webhook_endpoints.lock(session, endpoint.id, shared=True)

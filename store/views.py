@@ -42,7 +42,7 @@ _NOBODY_WAITS = (AgreementStatus.PENDING_AUTHORIZATION, AgreementStatus.ACTIVE, 
 """States below `action_required`: an agreement that needs its customer is not in one of them (design §4)."""
 _PAID = (ChargeStatus.SUCCEEDED, ChargeStatus.PARTIALLY_REFUNDED, ChargeStatus.REFUNDED)
 
-# Made once, as every event and every row of a list needs both: to make a statement takes longer than to execute it.
+# Made once, as every event and every row of a list needs them: to make a statement takes longer than to execute it.
 _ASKED = (
     select(Authorization)
     .where(Authorization.agreement_id == bindparam("agreement"), col(Authorization.card_change_id).is_(None))
@@ -57,6 +57,9 @@ _CYCLES = select_columns(
     func.sum(Charge.amount).filter(_is_paid),
     func.min(Charge.currency),
 ).where(col(Charge.agreement_id) == bindparam("agreement"))
+
+_ATTEMPTS = select(Attempt).where(Attempt.charge_id == bindparam("charge")).order_by(col(Attempt.number))
+_REFUNDS = select(Refund).where(Refund.charge_id == bindparam("charge")).order_by(Refund.id)
 
 
 async def agreements(session: AsyncSession, rows: Sequence[Agreement]) -> list[AgreementView]:
@@ -97,8 +100,8 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
 
 async def charge(session: AsyncSession, row: Charge) -> ChargeView:
     """One charge with its attempts and refunds, oldest first."""
-    attempts = await session.exec(select(Attempt).where(Attempt.charge_id == row.id).order_by(col(Attempt.number)))
-    refunds = await session.exec(select(Refund).where(Refund.charge_id == row.id).order_by(Refund.id))
+    attempts = await session.exec(_ATTEMPTS, params={"charge": row.id})
+    refunds = await session.exec(_REFUNDS, params={"charge": row.id})
     return ChargeView(
         id=row.id,
         agreement=row.agreement_id,
