@@ -223,13 +223,19 @@ _NOT_NOW = ("57P01", "57P02", "57P03")
 
 
 def main() -> None:
-    """The entry point: what is missing, wrong or away is named in one line, be it a setting, a rule or a server."""
+    """The entry point."""
+    try:
+        _in_one_line()
+    except SystemExit as ended:
+        leave(ended)
+
+
+def _in_one_line() -> None:
+    """Runs the command: what is missing, wrong or away is named in one line, be it a setting, a rule or a server."""
     from agreements.rulebook import RulebookError
 
     try:
         app()
-    except SystemExit as ended:
-        leave(ended)
     except RulebookError as error:
         typer.echo(str(error), err=True)
         sys.exit(2)
