@@ -161,7 +161,7 @@ def _spike(figures: Figures) -> str:
         ("most calls in any one second", f"{spike['most']} ({kept})"),
         (
             "until the last debit",
-            f"{spike['seconds']:.1f} s; at that rate it cannot be less than {due / spike['handed_out']:.1f} s",
+            f"{spike['seconds']:.1f} s; at that rate alone it takes {due / spike['handed_out']:.1f} s",
         ),
     ]
     return table(("", ""), rows) + "\n\n![a due day](performance/spike.svg)"
