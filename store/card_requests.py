@@ -59,6 +59,9 @@ async def open_page(change: Change, vault: Vault, card_change: CardChange) -> Au
     by_payment = first_payments.needed(change.agreement)
     for page in await open_links.pages(change.session, card_change):
         if by_payment or page.status in ("requested", "granted"):
+            if page.status == "requested" and page.next_try_at is not None:
+                # Who presses again asks a provider that did not answer again at once.
+                page.next_try_at = min(page.next_try_at, change.now)
             return page
     authorization = Authorization(
         id=ids.new("aut"),

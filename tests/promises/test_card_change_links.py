@@ -41,6 +41,15 @@ async def test_the_newer_link_replaces_the_older(shop: Shop) -> None:
     await audited(shop, agreement)
 
 
+async def test_who_presses_again_asks_the_provider_again(shop: Shop) -> None:
+    """It did not answer the first time; nobody has to move the clock for the second."""
+    agreement = await shop.agree(await shop.clock(START))
+    link = (await ask(shop, agreement))["url"]
+    async with faults(shop.house, http_500=1):
+        assert (await follow(shop, link)).status_code == 503
+    assert (await follow(shop, link)).status_code == 303
+
+
 async def test_a_page_of_a_replaced_link_changes_nothing(shop: Shop) -> None:
     """The customer approves on the page of the older link after the newer one was made."""
     clock = await shop.clock(START)
