@@ -39,7 +39,7 @@ class Limits:
 
 
 async def limits(client: Client, gateway: str) -> Limits:
-    """What holds now."""
+    """What the queue keeps to: it learns of a change moments after the server took it."""
     described = await client.workflow_service.describe_task_queue(
         DescribeTaskQueueRequest(
             namespace=client.namespace,

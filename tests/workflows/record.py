@@ -42,10 +42,13 @@ FOLDER = Path(__file__).parent.parent / "histories"
 
 
 async def runs(client: Client, workflow_id: str) -> list[WorkflowHistory]:
-    """The history of every run of a workflow, oldest first."""
-    found = [run async for run in client.list_workflows(f"WorkflowId = '{workflow_id}'")]
-    found.sort(key=lambda run: run.start_time)
-    return [await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history() for run in found]
+    """The history of every run of a workflow, oldest first: each names the next, while lists lag behind."""
+    described = await client.get_workflow_handle(workflow_id).describe()
+    run, found = described.raw_info.first_run_id, list[WorkflowHistory]()
+    while run:
+        found.append(await client.get_workflow_handle(workflow_id, run_id=run).fetch_history())
+        run = found[-1].events[-1].workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+    return found
 
 
 async def record(folder: Path) -> None:

@@ -161,14 +161,16 @@ class World:
         await self.command("promote", build, "--percent", "100")
         one = await self.agree()
         await one.query(AgreementWorkflow.snapshot)
-        async with asyncio.timeout(10):
-            while (await deployments.describe(self.client, self.deployment)).builds[0].running != 1:
-                await asyncio.sleep(0.05)
+        await until(partial(self.runs_beside, build, 1))
         assert await deployments.left(self.client, self.deployment) == 0, "both builds are wanted"
         await deployments.promote(self.client, self.deployment, build, 0)
         assert await deployments.left(self.client, self.deployment) == 1
         await one.terminate()
+        await until(partial(self.runs_beside, build, 0))
         del self.last[one.id.removeprefix("agreement/")]
+
+    async def runs_beside(self, build: str, number: int) -> bool:
+        return (await self.builds())[build] == number
 
     async def runs_on(self, builds: dict[str, int]) -> bool:
         """As lists show it, which lag behind."""

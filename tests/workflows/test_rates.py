@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -14,6 +16,7 @@ from temporalio.worker import Worker
 from activities.contract import gateway_queue
 from agreements.rates import Rate
 from gateways.connectors import calls_per_charge
+from tests.promises.support import until
 from tests.support.clock import WorkflowClock
 from workflows import rates
 
@@ -54,17 +57,27 @@ async def test_two_workers_together_keep_to_a_rate(clock: WorkflowClock) -> None
 
 async def test_the_settings_rule_the_gateways_they_name_and_no_other(clock: WorkflowClock) -> None:
     named, other = f"scripted-{uuid4().hex}", f"scripted-{uuid4().hex}"
+    by_hand, of_the_settings = ("ana", 5, 2), ("settings", _stored(Rate(1800, 60).tasks_per_second(2)), 2)
     for gateway in (named, other):
         await rates.limit(clock.client, gateway, total=5, each_merchant=2, reason="by hand", by="ana")
+        await until(partial(_are, clock.client, gateway, by_hand))
     for _start in range(2):
         await rates.keep(clock.client, [(named, Rate(1800, 60))], [], {named: 2, other: 1})
-        found = await rates.limits(clock.client, named)
-        assert found.total.tasks_per_second == pytest.approx(Rate(1800, 60).tasks_per_second(2), rel=1e-6)
-        assert (found.total.by, found.each_merchant.tasks_per_second) == ("settings", 2)
-    assert (await rates.limits(clock.client, other)).total.by == "ana"
-    await rates.unlimit(clock.client, named)
-    left = await rates.limits(clock.client, named)
-    assert left.total.tasks_per_second is left.each_merchant.tasks_per_second is None
+        await until(partial(_are, clock.client, named, of_the_settings))
+    assert await _are(clock.client, other, by_hand)
+    await rates.unlimit(clock.client, named, by="ana")
+    await until(partial(_are, clock.client, named, ("ana", None, None)))
+
+
+async def _are(client: Client, gateway: str, wanted: tuple[str, float | None, float | None]) -> bool:
+    """Whether these limits hold: a queue learns of new ones moments after the server took them."""
+    found = await rates.limits(client, gateway)
+    return (found.total.by, found.total.tasks_per_second, found.each_merchant.tasks_per_second) == wanted
+
+
+def _stored(rate: float) -> float:
+    """As the server stores it, in four bytes."""
+    return float(struct.unpack("f", struct.pack("f", rate))[0])
 
 
 async def test_a_rate_for_a_gateway_that_does_not_exist_is_refused(clock: WorkflowClock) -> None:
