@@ -10,10 +10,10 @@ from temporalio import activity
 
 from activities.contract import AUDIT
 from agreements.invariants import Invariant
-from store import audit, audit_log
+from store import audit, audit_log, walks
 from store.audit import Violation
-from store.audit_log import Walk
 from store.database import Database
+from store.walks import Walk
 from telemetry import metrics
 
 log = structlog.get_logger(__name__)
@@ -46,8 +46,8 @@ class Audits:
         async with self._database.transaction() as session:
             window = await audit_log.window(session, now)
             changed = await audit_log.changed(session, window)
-            part = await audit_log.next_slice(session, Walk.ROWS, _WALKED)
-            sleeping = await audit_log.next_slice(session, Walk.WORKFLOWS, _ASKED_FOR)
+            part = await walks.next_slice(session, Walk.ROWS, _WALKED)
+            sleeping = await walks.next_slice(session, Walk.WORKFLOWS, _ASKED_FOR)
             suspected = [finding.agreement_id for finding in await audit_log.unresolved(session)]
         looked_at = sorted({*changed, *part, *suspected})
         found = await of_agreements(self._database, looked_at)
@@ -95,7 +95,7 @@ async def everything(database: Database) -> list[Violation]:
     found, last = await of_all(database), ""
     while True:
         async with database.transaction() as session:
-            some = await audit_log.after(session, last, _AT_ONCE)
+            some = await walks.after(session, last, _AT_ONCE)
         if not some:
             return found
         found, last = found + await of_agreements(database, some), some[-1]

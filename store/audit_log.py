@@ -1,12 +1,10 @@
-"""The audit's memory: what it found, what is still so, and how far it has come through the ledger."""
+"""The audit's memory: what it found, what is still so, and up to when it has looked at what changed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from sqlalchemy import text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
@@ -14,13 +12,11 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.invariants import Invariant
-from store import ids
+from store import ids, walks
+from store.audit import Violation
 from store.backlog import Question
 from store.tables import Agreement, AuditFinding, AuditMark
 from store.tables.columns import utcnow
-
-if TYPE_CHECKING:
-    from store.audit import Violation
 
 _SETTLED = timedelta(minutes=1)
 """Our transactions take milliseconds: what has an older id is committed, or never will be."""
@@ -34,15 +30,6 @@ OPEN = Question(
     ("invariant",),
     "select invariant, found_at as since from audit_findings where resolved_at is null",
 )
-
-
-class Walk(StrEnum):
-    """A walk through all agreements, which remembers how far it has come."""
-
-    ROWS = "all"
-    WORKFLOWS = "workflows"
-    OLD_ROWS = "old rows"
-    """Not the audit's: what is no longer kept of each agreement (`store.old_rows`)."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +61,7 @@ async def changed(session: AsyncSession, within: Window) -> list[str]:
 
 async def walked(session: AsyncSession, within: Window) -> None:
     """Notes that what changed in this span was looked at."""
-    await _mark(session, _CHANGES, within.until.astimezone(UTC).isoformat())
-
-
-async def next_slice(session: AsyncSession, walk: Walk, size: int) -> list[str]:
-    """The next agreements of a walk, which begins again when it is through."""
-    mark = await session.get(AuditMark, walk)
-    found = await after(session, mark.reached if mark else "", size)
-    await _mark(session, walk, found[-1] if len(found) == size else "")
-    return found
-
-
-async def after(session: AsyncSession, agreement_id: str, size: int) -> list[str]:
-    """Agreements in the order of their ids."""
-    query = select(Agreement.id).where(Agreement.id > agreement_id).order_by(Agreement.id).limit(size)
-    return list(await session.exec(query))
+    await walks.mark(session, _CHANGES, within.until.astimezone(UTC).isoformat())
 
 
 async def living(session: AsyncSession, agreement_ids: Sequence[str], before: datetime) -> list[str]:
@@ -143,8 +116,3 @@ async def unresolved(session: AsyncSession, limit: int = 1000) -> Sequence[Audit
     """What is still wrong, the oldest first."""
     query = select(AuditFinding).where(col(AuditFinding.resolved_at).is_(None))
     return (await session.exec(query.order_by(col(AuditFinding.found_at), AuditFinding.id).limit(limit))).all()
-
-
-async def _mark(session: AsyncSession, name: str, reached: str) -> None:
-    row = insert(AuditMark).values(name=name, reached=reached)
-    await session.exec(row.on_conflict_do_update(index_elements=["name"], set_={"reached": reached}))

@@ -18,9 +18,9 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from agreements.card_changes import OPEN
-from store import audit_log, ids
-from store.audit_log import Walk
+from store import ids, walks
 from store.tables import AuditMark, Authorization, CardChange, Delivery, DeliveryAttempt, Event
+from store.walks import Walk
 
 PURGED = "events_purged"
 """The mark of the instant before which events were purged; there is none until the first one was."""
@@ -47,7 +47,7 @@ _OLDEST = """
 
 async def walk_on(session: AsyncSession, kept: timedelta, now: datetime) -> None:
     """The next agreements of the walk; `kept` is for how long events are."""
-    agreements = await audit_log.next_slice(session, Walk.OLD_ROWS, _AGREEMENTS)
+    agreements = await walks.next_slice(session, Walk.OLD_ROWS, _AGREEMENTS)
     await purge_events(session, agreements, now - kept, now)
     await blank_links(session, agreements, now)
 

@@ -15,9 +15,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.audit import Audits
 from agreements.invariants import Invariant
-from store import audit, audit_log, ids
-from store.audit_log import Walk, Window
+from store import audit, audit_log, ids, walks
+from store.audit_log import Window
 from store.tables import AuditFinding, AuditMark
+from store.walks import Walk
 from telemetry.metrics import REGISTRY
 from tests.promises.support import START
 from tests.support.house import House, Shop
@@ -253,12 +254,12 @@ async def test_what_changed_is_read_from_the_time_in_the_ids(lived: Lived) -> No
 
 async def test_the_walk_through_all_agreements_begins_again_at_its_end(lived: Lived) -> None:
     async with broken(lived, "delete from audit_marks") as session:
-        every = await audit_log.after(session, "", 10_000)
+        every = await walks.after(session, "", 10_000)
         for walk in Walk:
-            walked = [await audit_log.next_slice(session, walk, 1) for _ in every]
+            walked = [await walks.next_slice(session, walk, 1) for _ in every]
             assert [agreement for part in walked for agreement in part] == every
-            assert await audit_log.next_slice(session, walk, 1) == []
-            assert await audit_log.next_slice(session, walk, 1) == every[:1]
+            assert await walks.next_slice(session, walk, 1) == []
+            assert await walks.next_slice(session, walk, 1) == every[:1]
             assert (await session.get_one(AuditMark, walk)).reached == every[0]
 
 
