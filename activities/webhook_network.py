@@ -6,7 +6,6 @@ leads to the address it was opened to, and every new one is judged anew.
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import httpcore
 
 from activities.capacity import MOST_WEBHOOKS
+from agreements.addresses import is_public
 
 _IDLE_SECONDS = 4.0
 """Less than the five seconds for which many servers keep an idle connection: one they just closed costs a repetition.
@@ -108,18 +108,3 @@ class JudgedAddresses(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
-
-
-def is_public(address: str) -> bool:
-    """Whether an address is one of the open internet's, whatever it is wrapped in."""
-    found = ipaddress.ip_address(address)
-    wrapped = [found]
-    if isinstance(found, ipaddress.IPv6Address):
-        inside = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
-        if found in _NAT64:
-            inside.append(ipaddress.IPv4Address(int(found) & 0xFFFF_FFFF))
-        wrapped = [one for one in inside if one is not None] or wrapped
-    return all(one.is_global and not one.is_multicast for one in wrapped)
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from agreements.addresses import is_public
 
 LONGEST = 2048
 _LOCAL_NAMES = ("localhost", "local", "internal", "localdomain")
@@ -42,7 +43,7 @@ def with_parameter(url: str, name: str, value: str) -> str:
 def _public(host: str) -> bool:
     name = host.rstrip(".").lower()
     try:
-        return ipaddress.ip_address(name).is_global
+        return is_public(name)
     except ValueError:
         pass
     # A single label, or digits such as 2130706433 and 0x7f.1 that resolvers read as addresses, is no public name.

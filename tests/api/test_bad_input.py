@@ -215,7 +215,15 @@ async def test_an_account_that_is_not_connected_in_this_mode_is_refused(shop: Sh
 
 
 @pytest.mark.parametrize(
-    "url", ["http://merchant.example/", "https://localhost/", "https://10.0.0.1/", "https://[::1]/"]
+    "url",
+    [
+        "http://merchant.example/",
+        "https://localhost/",
+        "https://10.0.0.1/",
+        "https://[::1]/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://224.0.0.1/",
+    ],
 )
 async def test_live_mode_takes_public_https_addresses_only(live_shop: Shop, database: Database, url: str) -> None:
     assert_problem(await live_shop.post("/v1/agreements", body(return_url=url)), 422, "invalid_request", "/return_url")

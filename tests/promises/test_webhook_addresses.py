@@ -19,7 +19,6 @@ from cryptography.x509.oid import NameOID
 from temporalio.exceptions import ApplicationError
 
 from activities.deliveries import Deliveries
-from activities.webhook_network import is_public
 from tests.promises.webhook_desk import Desk, a_desk
 from tests.sandbox.support import until
 from tests.support.house import House, Shop
@@ -226,22 +225,3 @@ def contexts(name: str, folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     serving.load_cert_chain(file)
     return serving, ssl.create_default_context(cadata=pem.decode())
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("93.184.215.14", True),
-        ("2606:2800:21f:cb07:6820:80da:af6b:8b2c", True),
-        ("::ffff:93.184.215.14", True),
-        ("0.1.2.3", False),
-        ("100.64.0.1", False),
-        ("224.0.0.1", False),
-        ("fe80::1%eth0", False),
-        ("64:ff9b::10.0.0.1", False),
-        ("2002:a00:1::", False),
-        ("::ffff:169.254.169.254", False),
-    ],
-)
-def test_an_address_is_public_only_if_what_it_wraps_is(address: str, public: bool) -> None:
-    assert is_public(address) is public
