@@ -14,12 +14,14 @@ from cli.database import in_transaction, operator
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from store.api_keys import Issued
     from store.tables import ApiKey, Merchant
 
 Reason = Annotated[str | None, typer.Option(help="Why; kept in the audit trail.")]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 
-def list_(as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False) -> None:
+def list_(as_json: AsJson = False) -> None:
     """Show every merchant and its keys, and when each was last used. Keys themselves are not stored."""
     found = in_transaction(_everything)
     if as_json:
@@ -35,6 +37,7 @@ def rotate_key(
         float, typer.Option(min=0, max=24 * 90, help="How long the mode's present keys go on working.")
     ] = 0,
     reason: Reason = None,
+    as_json: AsJson = False,
 ) -> None:
     """Issue a new key, shown this once, in the place of the mode's present ones; its first one if there is none."""
     from store import api_keys, trail
@@ -53,6 +56,10 @@ def rotate_key(
         return issued, ended
 
     issued, ended = _found(work)
+    if as_json:
+        others = [{"id": key_id, "works_until": until.isoformat()} for key_id in ended]
+        typer.echo(json.dumps(shown(merchant, issued, livemode=live) | {"ended": others}))
+        return
     typer.echo(f"key id: {issued.id}")
     typer.echo(f"key:    {issued.key}")
     for key_id in ended:
@@ -82,6 +89,11 @@ def disable(
 
     _found(work)
     typer.echo(f"{id_} is disabled")
+
+
+def shown(merchant_id: str, issued: Issued, *, livemode: bool) -> dict[str, Any]:
+    """A key just made, for programs: this once with the key itself."""
+    return {"merchant": merchant_id, "livemode": livemode, "key_id": issued.id, "key": issued.key}
 
 
 def _found(work: Any) -> Any:

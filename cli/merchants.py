@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,8 @@ from cli.database import in_transaction, operator
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
+
+    from store.api_keys import Issued
 
 app = typer.Typer(help="Merchants, their keys, and their accounts at providers.", no_args_is_help=True)
 app.command("list")(merchant_keys.list_)
@@ -33,19 +36,23 @@ def _readable(name: str) -> str:
 def create(
     name: Annotated[str, typer.Argument(help="The merchant's name, for people.", callback=_readable)],
     live: Annotated[bool, typer.Option("--live", help="Issue a live key instead of a test key.")] = False,
+    as_json: merchant_keys.AsJson = False,
 ) -> None:
     """Make a merchant and its first key, which is shown this once."""
-    from store import merchants, trail
+    from store import api_keys, merchants, trail
 
-    async def work(session: AsyncSession) -> tuple[str, str]:
+    async def work(session: AsyncSession) -> tuple[str, Issued]:
         merchant = await merchants.create(session, name)
         actor = operator("merchants create")
         trail.note(session, actor, merchant_id=merchant.id, livemode=live, object_id=merchant.id)
-        return merchant.id, await merchants.issue_key(session, merchant.id, livemode=live)
+        return merchant.id, await api_keys.issue(session, merchant.id, livemode=live)
 
-    merchant_id, key = in_transaction(work)
+    merchant_id, issued = in_transaction(work)
+    if as_json:
+        typer.echo(json.dumps(merchant_keys.shown(merchant_id, issued, livemode=live)))
+        return
     typer.echo(f"merchant: {merchant_id}")
-    typer.echo(f"key:      {key}")
+    typer.echo(f"key:      {issued.key}")
     typer.echo("The key is not stored and cannot be shown again.")
 
 

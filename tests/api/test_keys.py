@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -22,6 +23,13 @@ __all__ = ["environment"]
 
 async def status(http: httpx.AsyncClient, key: str, path: str = "/v1/agreements") -> int:
     return (await http.get(path, headers={"Authorization": f"Bearer {key}"})).status_code
+
+
+async def _json(environment: dict[str, str], *words: str) -> Any:
+    """What a command that succeeds tells programs: nothing else is on its output."""
+    code, output = await _exit_code(environment, *words)
+    assert code == 0, output
+    return json.loads(output)
 
 
 async def test_a_key_is_rotated_at_once_or_with_an_overlap(
@@ -58,6 +66,22 @@ async def test_a_mode_has_keys_of_its_own(environment: dict[str, str], http: htt
     assert_problem(await http.post("/v1/test-clocks", json=clock, headers=headers), 422, "test_mode_only")
 
 
+async def test_a_key_is_shown_to_programs_as_well(environment: dict[str, str], http: httpx.AsyncClient) -> None:
+    made = await _json(environment, "merchants", "create", "Example Store", "--live", "--json")
+    merchant = made["merchant"]
+    rotated = await _json(environment, "merchants", "rotate-key", merchant, "--live", "--overlap-hours", "1", "--json")
+    assert [await status(http, answer["key"]) for answer in (made, rotated)] == [200, 200]
+    assert rotated | {"key": "", "key_id": "", "ended": []} == made | {"key": "", "key_id": "", "ended": []}
+    assert (made["livemode"], made.keys()) == (True, {"merchant", "livemode", "key_id", "key"})
+    (ended,) = rotated["ended"]
+    assert ended["id"] == made["key_id"]
+    left = datetime.fromisoformat(ended["works_until"]) - datetime.now(UTC)
+    assert timedelta(minutes=55) < left <= timedelta(hours=1)
+    listed = await _json(environment, "merchants", "list", "--json")
+    (found,) = [row for row in listed if row["id"] == merchant]
+    assert [key["id"] for key in found["keys"]] == [made["key_id"], rotated["key_id"]]
+
+
 async def test_a_key_or_a_merchant_is_disabled(environment: dict[str, str], http: httpx.AsyncClient) -> None:
     made = await _printed(environment, "merchants", "create", "Example Store")
     merchant = made["merchant"]
@@ -86,8 +110,8 @@ async def test_merchants_are_listed_with_the_use_of_their_keys(
     live = await _printed(environment, "merchants", "rotate-key", made["merchant"], "--live")
     before = datetime.now(UTC)
     await status(http, made["key"])
-    _, said = await _exit_code(environment, "merchants", "list", "--json")
-    (found,) = [row for row in json.loads(said) if row["id"] == made["merchant"]]
+    said = await _json(environment, "merchants", "list", "--json")
+    (found,) = [row for row in said if row["id"] == made["merchant"]]
     test, unused = found["keys"]
     assert (found["name"], test["ending"], test["livemode"]) == ("Listed Store", made["key"][-4:], False)
     assert before <= datetime.fromisoformat(test["last_used_at"]) <= datetime.now(UTC)
@@ -98,7 +122,7 @@ async def test_merchants_are_listed_with_the_use_of_their_keys(
         text in table
         for text in ("Listed Store", made["merchant"], test["id"], unused["id"], f"…{made['key'][-4:]}", "never")
     )
-    assert made["key"] not in table + said
+    assert made["key"] not in table + json.dumps(said)
 
 
 async def test_the_use_of_a_key_is_written_once_a_minute(shop: Shop, database: Database) -> None:
