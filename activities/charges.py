@@ -24,7 +24,7 @@ from agreements.guarantees import QueryLimits
 from agreements.standing import Standing
 from agreements.status import AttemptStatus, ChargeStatus
 from gateways.port import Account, Call, ChargeAnswer, ChargeRequest, Gateway, OpenAnswer
-from store import budgets, card_changes, cycles, first_payments, ids, lifecycle, notices, recovery, stops
+from store import attempts, budgets, card_changes, cycles, first_payments, ids, lifecycle, notices, recovery, stops
 from store.card_changes import Links
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential
@@ -218,7 +218,7 @@ class Charges:
 
 async def _prepare(change: Change, step: StepInput, links: Links) -> Attempt | None:
     """The attempt to go on with: the one this step made before it was interrupted, or a new one if it may be made."""
-    made = await cycles.attempts(change, step.subject)
+    made = await attempts.of(change.session, step.subject)
     existing = next((attempt for attempt in made if attempt.number == step.attempt), None)
     if existing is not None and existing.status is not AttemptStatus.PREPARED:
         return existing if existing.status.open else None

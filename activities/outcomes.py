@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import func
-from sqlmodel import col, select
-
 from agreements import collection, credentials, retries, rulebook, schedule
 from agreements.attempts import ChargeAnswer, Finding
 from agreements.collection import Aftermath
@@ -19,7 +16,7 @@ from agreements.guarantees import Traits
 from agreements.refunds import RefundKind, RefundStatus
 from agreements.retries import Action, Case
 from agreements.status import ChargePurpose, ChargeStatus, Stop
-from store import budgets, card_changes, cycles, ids, lifecycle
+from store import attempts, budgets, card_changes, cycles, ids, lifecycle
 from store.card_changes import Links
 from store.changes import Change
 from store.tables import Attempt, Charge, Credential, Refund
@@ -30,12 +27,13 @@ _FAILURES = (Finding.FAIL, Finding.CANCEL)
 async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, traits: Traits, links: Links) -> None:
     """Writes down what is now known of an attempt, and what follows from it. Harmless when it was known already."""
     charge = await change.session.get_one(Charge, attempt.charge_id)
+    made = await attempts.of(change.session, charge.id)
     finding = collection.record(
         change,
         charge,
         attempt,
         answer,
-        others=await _others(change, attempt),
+        others=[other for other in made if other.id != attempt.id],
         traits=traits,
         rulebook_version=rulebook.current().version,
     )
@@ -44,7 +42,7 @@ async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, traits:
     if finding is Finding.REVERSE:
         _send_back(change, charge, attempt)
     elif finding in _FAILURES and charge.paid_at is None:
-        await _declined(change, charge, attempt, links)
+        await _declined(change, charge, attempt, made, links)
     await lifecycle.complete_if_finished(change)
 
 
@@ -85,7 +83,7 @@ def _why(charge: Charge) -> str:
     return "the charge was canceled" if charge.canceled_at is not None else "the agreement had ended"
 
 
-async def _declined(change: Change, charge: Charge, attempt: Attempt, links: Links) -> None:
+async def _declined(change: Change, charge: Charge, attempt: Attempt, made: Sequence[Attempt], links: Links) -> None:
     if change.agreement.ended or charge.purpose is ChargePurpose.VERIFICATION:
         cycles.cancel(change, charge)
         return
@@ -100,13 +98,14 @@ async def _declined(change: Change, charge: Charge, attempt: Attempt, links: Lin
     book, policy = rulebook.current(), change.policy
     credential = await change.session.get_one(Credential, attempt.credential_id)
     decline = Decline.model_validate(attempt.decline)
+    tries = _tries(made, attempt)
     case = Case(
         plan=change.plan,
         gateway=change.agreement.gateway,
         decline=decline,
-        attempt=await _number_with_credential(change, attempt),
-        earlier=[Decline.model_validate(other.decline) for other in await _earlier(change, attempt)],
-        window_start=await _window_start(change, charge, attempt),
+        attempt=len(tries),
+        earlier=[Decline.model_validate(each.decline) for each in tries[:-1] if each.decline is not None],
+        window_start=_window_start(charge, tries[0]),
         next_due_at=_next_due_at(change, charge),
         refreshable=credential.sealed_refresh_token is not None,
         network=credential.network,
@@ -129,37 +128,13 @@ async def _declined(change: Change, charge: Charge, attempt: Attempt, links: Lin
         await conclude(change, charge, aftermath, f"cycle given up: {decision.rule}")
 
 
-async def _others(change: Change, attempt: Attempt) -> Sequence[Attempt]:
-    query = select(Attempt).where(Attempt.charge_id == attempt.charge_id, Attempt.id != attempt.id)
-    return (await change.session.exec(query)).all()
+def _tries(made: Sequence[Attempt], attempt: Attempt) -> Sequence[Attempt]:
+    """Up to this one. A new credential starts anew: what was tried with another one uses up nothing of the policy."""
+    return [each for each in made if each.credential_id == attempt.credential_id and each.number <= attempt.number]
 
 
-async def _earlier(change: Change, attempt: Attempt) -> Sequence[Attempt]:
-    query = select(Attempt).where(
-        Attempt.charge_id == attempt.charge_id,
-        Attempt.credential_id == attempt.credential_id,
-        Attempt.number < attempt.number,
-        col(Attempt.decline).is_not(None),
-    )
-    return (await change.session.exec(query.order_by(col(Attempt.number)))).all()
-
-
-async def _number_with_credential(change: Change, attempt: Attempt) -> int:
-    """A new credential starts anew: what was tried with another one uses up nothing of the policy."""
-    query = select(func.count(col(Attempt.id))).where(
-        Attempt.charge_id == attempt.charge_id,
-        Attempt.credential_id == attempt.credential_id,
-        Attempt.number <= attempt.number,
-    )
-    return (await change.session.exec(query)).one()
-
-
-async def _window_start(change: Change, charge: Charge, attempt: Attempt) -> datetime:
-    query = select(Attempt.sent_at).where(
-        Attempt.charge_id == charge.id, Attempt.credential_id == attempt.credential_id
-    )
-    first = (await change.session.exec(query.order_by(col(Attempt.number)).limit(1))).first()
-    return max(charge.due_at, first) if first else charge.due_at
+def _window_start(charge: Charge, first: Attempt) -> datetime:
+    return max(charge.due_at, first.sent_at) if first.sent_at else charge.due_at
 
 
 def _next_due_at(change: Change, charge: Charge) -> datetime | None:

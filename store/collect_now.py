@@ -4,9 +4,10 @@ forbidden; only our own waits and ends are set aside. Budgets are the gate's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlmodel import col, select
+from sqlmodel import select
 
 from agreements import enforcement, retries, rulebook, schedule
 from agreements.attempts import UNFINISHED
@@ -14,7 +15,7 @@ from agreements.declines import Decline
 from agreements.notices import debit_from
 from agreements.retries import Action, Case, Decision, Hurdle
 from agreements.status import AttemptStatus, ChargeStatus
-from store import cycles, notices, on_demand
+from store import attempts, cycles, notices, on_demand
 from store.changes import Change
 from store.lifecycle import Conflict
 from store.refusals import Refused
@@ -48,8 +49,7 @@ async def by_charge(change: Change, charge_id: str) -> Charge:
 
 async def _collect(change: Change, charge: Charge) -> Charge:
     on_demand.check_running(change)
-    query = select(Attempt).where(Attempt.charge_id == charge.id).order_by(col(Attempt.number))
-    tries = list(await change.session.exec(query))
+    tries = await attempts.of(change.session, charge.id)
     if any(attempt.status in UNFINISHED for attempt in tries):
         raise Conflict("an attempt is in flight: what became of it is being found out")
     _check_overdue(change, charge)
@@ -76,7 +76,7 @@ def _check_overdue(change: Change, charge: Charge) -> None:
         raise Conflict("its amount has not been set yet")
 
 
-async def _check_schemes(change: Change, tries: list[Attempt]) -> None:
+async def _check_schemes(change: Change, tries: Sequence[Attempt]) -> None:
     """Raises Conflict with the rule that forbids another attempt, or wants it later."""
     declined = [attempt for attempt in tries if attempt.decline is not None and attempt.finished_at is not None]
     if not declined or declined[-1].credential_id != change.agreement.credential_id:

@@ -212,12 +212,6 @@ def in_words(charge: Charge) -> str:
     return charge.description or "on demand" if charge.cycle is None else f"cycle {charge.cycle}"
 
 
-async def attempts(change: Change, charge_id: str) -> Sequence[Attempt]:
-    """Those made of a charge so far, oldest first."""
-    query = select(Attempt).where(Attempt.charge_id == charge_id).order_by(col(Attempt.number))
-    return (await change.session.exec(query)).all()
-
-
 async def in_flight(change: Change, charge: Charge) -> bool:
     """Whether money may be moving for a charge."""
     query = select(Attempt.id).where(Attempt.charge_id == charge.id, col(Attempt.status).in_(UNFINISHED))

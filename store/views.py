@@ -35,7 +35,7 @@ from agreements.views import (
     SavedCredentialView,
     Totals,
 )
-from store import clocks, credentials
+from store import attempts, clocks, credentials
 from store.tables import Agreement, Attempt, Authorization, CardChange, Charge, Credential, Declaration, Refund
 
 _NOBODY_WAITS = (AgreementStatus.PENDING_AUTHORIZATION, AgreementStatus.ACTIVE, AgreementStatus.PAST_DUE)
@@ -58,7 +58,6 @@ _CYCLES = select_columns(
     func.min(Charge.currency),
 ).where(col(Charge.agreement_id) == bindparam("agreement"))
 
-_ATTEMPTS = select(Attempt).where(Attempt.charge_id == bindparam("charge")).order_by(col(Attempt.number))
 _REFUNDS = select(Refund).where(Refund.charge_id == bindparam("charge")).order_by(Refund.id)
 
 
@@ -100,7 +99,6 @@ async def agreement(session: AsyncSession, row: Agreement, now: datetime) -> Agr
 
 async def charge(session: AsyncSession, row: Charge) -> ChargeView:
     """One charge with its attempts and refunds, oldest first."""
-    attempts = await session.exec(_ATTEMPTS, params={"charge": row.id})
     refunds = await session.exec(_REFUNDS, params={"charge": row.id})
     return ChargeView(
         id=row.id,
@@ -117,7 +115,7 @@ async def charge(session: AsyncSession, row: Charge) -> ChargeView:
         notice_proven_at=row.notice_proven_at,
         carried_to=row.carried_to,
         paid_at=row.paid_at,
-        attempts=_attempts(attempts.all()),
+        attempts=_attempts(await attempts.of(session, row.id)),
         refunds=[refund(found) for found in refunds],
         created_at=row.created_at,
     )
