@@ -74,6 +74,7 @@ async def settle(
     from store.tables import Charge
     from workflows import client as workflows
 
+    actor = operator("charges resolve", f"{outcome}: {note}")
     verdict = Verdict.SUCCEEDED if outcome is Outcome.SUCCEEDED else Verdict.DECLINED
     async with database.transaction() as session:
         agreement_id = (await _attempt(session, request_id)).agreement_id
@@ -86,7 +87,7 @@ async def settle(
         charge = await locked.session.get_one(Charge, attempt.charge_id)
         trail.note(
             locked.session,
-            operator("charges resolve", f"{outcome}: {note}"),
+            actor,
             merchant_id=charge.merchant_id,
             livemode=charge.livemode,
             object_id=charge.id,

@@ -7,6 +7,8 @@ import getpass
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+import typer
+
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -32,8 +34,15 @@ def in_transaction(work: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
 
 
 def operator(command: str, reason: str | None = None, name: str | None = None) -> Actor:
-    """Whoever runs a command, by the name they give or theirs on this machine."""
-    from store.actors import Actor
+    """Whoever runs a command, by the name they give or theirs on this machine. Raises typer.BadParameter for a reason
+    with a secret in it.
+    """
+    from store.actors import Actor, without_secret
+
+    try:
+        without_secret(reason or "")
+    except ValueError as error:
+        raise typer.BadParameter(f"the reason {error}") from error
 
     if name:
         return Actor("operator", f"autodebit {command}", who=name, reason=reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.responses import JSONResponse
 
@@ -21,6 +21,7 @@ from api.bodies import StrictRoute
 from api.drafts import AgreementBody
 from api.idempotency import Starred
 from api.problems import not_found
+from api.reasons import Reason
 from api.routes.parameters import PAGE, Cursor, Limit, Text, Whole
 from api.services import Inside
 from api.views import ListView, TimelineEntry
@@ -51,7 +52,7 @@ class ResumeBody(_Body):
 class RevokeBody(_Body):
     """Who ends the agreement, and why."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    reason: Reason | None = None
     initiator: Literal["merchant", "customer"] = "merchant"
 
 

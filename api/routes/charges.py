@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from sqlmodel import col, select
 from starlette.responses import JSONResponse
 
@@ -18,6 +16,7 @@ from api.auth import Caller
 from api.bodies import StrictRoute
 from api.idempotency import Starred
 from api.problems import not_found
+from api.reasons import Reason
 from api.routes.parameters import PAGE, Cursor, Limit, Text
 from api.services import Inside
 from api.views import ChargeDetail, ListView
@@ -33,7 +32,7 @@ class RefundBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     amount: Money | None = None
-    reason: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    reason: Reason | None = None
 
 
 class CancelBody(BaseModel):

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 from sqlmodel import select
 
 from agreements.status import AttemptStatus
@@ -102,6 +103,23 @@ async def test_what_changes_nothing_leaves_none(shop: Shop, database: Database) 
     assert_problem(await shop.post(f"{path}/resume"), 409, "state_conflict")
     await shop.get(path)
     assert len(await entries(database, shop)) == 1
+
+
+@pytest.mark.parametrize("secret", ["sk_live_", "sk_test_", "whsec_"])
+async def test_a_secret_for_a_reason_is_refused_and_kept_nowhere(
+    shop: Shop, database: Database, environment: dict[str, str], secret: str
+) -> None:
+    """Whoever pastes the wrong thing is told so; a few letters that only tell which key is meant are no secret."""
+    path = f"/v1/agreements/{(await shop.post('/v1/agreements', body())).json()['id']}"
+    pasted = f"leaked: {secret}{'x9Qz' * 8}"
+    answer = await shop.post(f"{path}/revoke", {"reason": pasted}, key="k")
+    problem = assert_problem(answer, 422, "invalid_request", "/reason")
+    refused = await shop.post("/v1/charges/chg_none/refunds", {"reason": pasted})
+    assert_problem(refused, 422, "invalid_request", "/reason")
+    code, said = await _exit_code(environment, "merchants", "disable", shop.principal.merchant_id, "--reason", pasted)
+    assert (code, "x9Qz" in problem["detail"] + said) == (2, False)
+    assert len(await entries(database, shop)) == 1, "nothing was disabled or ended"
+    assert (await shop.post(f"{path}/revoke", {"reason": f"leaked: {secret}…x9Qz"}, key="k")).status_code == 200
 
 
 async def test_customers_and_operators_are_in_the_trail_and_the_api_shows_no_address(
