@@ -6,12 +6,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import card_entry
-from api.guarded import GuardedRoute
 from api.languages import Wished
+from api.pages import PageRoute
 from api.peers import Visitor
 from api.services import Inside
 
-router = APIRouter(tags=["customers"], route_class=GuardedRoute)
+router = APIRouter(tags=["customers"], route_class=PageRoute)
 
 
 @router.get("/pay/{state}", include_in_schema=False)

@@ -12,8 +12,8 @@ from temporalio.exceptions import TemporalError
 
 from agreements.consents import Seen
 from api import inbox, pages, urls
-from api.guarded import GuardedRoute
 from api.languages import Wish
+from api.pages import PageRoute
 from api.peers import peer
 from api.problems import not_found
 from api.services import Inside, Services
@@ -23,7 +23,7 @@ from gateways.port import BadNotification
 from store import consents, portal_links
 from store.tables import Agreement, Authorization, CardChange, GatewayAccount
 
-router = APIRouter(tags=["providers"], route_class=GuardedRoute)
+router = APIRouter(tags=["providers"], route_class=PageRoute)
 
 _log = structlog.get_logger(__name__)
 

@@ -167,7 +167,14 @@ async def test_an_outage_is_told_as_a_page(shop: Shop, settings: Settings, vault
     gone = Database("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
     transport = httpx.ASGITransport(create_app(settings, gone, vault, temporal, QUICK))
     async with httpx.AsyncClient(transport=transport, base_url=HERE) as http:
-        for method, path in (("GET", "/portal/any"), ("POST", "/portal/any/cancel"), ("GET", "/card-changes/any")):
+        for method, path in (
+            ("GET", "/portal/any"),
+            ("POST", "/portal/any/cancel"),
+            ("GET", "/card-changes/any"),
+            ("GET", "/pay/any"),
+            ("POST", "/pay/any"),
+            ("GET", "/returns/pivot/any"),
+        ):
             answer = await http.request(method, path, headers={"Accept-Language": "ar"})
             assert (answer.status_code, answer.headers["content-type"]) == (503, "text/html; charset=utf-8")
             assert int(answer.headers["retry-after"]) > 0
