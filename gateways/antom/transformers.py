@@ -162,7 +162,10 @@ def charge(answer: Message, request: ChargeRequest) -> ChargeAnswer:
 
 
 def inquiry(answer: Message, request_id: str) -> ChargeAnswer:
-    """Reads inquiryPayment's answer: `result` is about the query, `paymentStatus` about the money."""
+    """Reads inquiryPayment's answer: `result` is about the query, `paymentStatus` about the money.
+
+    As of pay's, a success that does not say of how much is none; whether it is the attempt's amount is judged later.
+    """
     verdict = verdict_of(answer)
     if verdict is Verdict.DECLINED and answer.code == "ORDER_NOT_EXIST":
         return ChargeAnswer(Verdict.NOT_FOUND, evidence=answer.code)
@@ -172,14 +175,12 @@ def inquiry(answer: Message, request_id: str) -> ChargeAnswer:
         return ChargeAnswer(Verdict.UNKNOWN, evidence="id_mismatch")
     status = answer.code_of("paymentStatus") or "missing"
     found = PAYMENT_STATUS.get(status, Verdict.UNKNOWN)
-    reason = answer.code_of("paymentResultCode")
-    return ChargeAnswer(
-        found,
-        answer.text("paymentId"),
-        codes.decline(reason) if found is Verdict.DECLINED else None,
-        answer.money("paymentAmount"),
-        f"payment_status_{status}" if found is Verdict.UNKNOWN else reason or status,
-    )
+    reason, amount = answer.code_of("paymentResultCode"), answer.money("paymentAmount")
+    evidence = f"payment_status_{status}" if found is Verdict.UNKNOWN else reason or status
+    if found is Verdict.SUCCEEDED and amount is None:
+        found, evidence = Verdict.UNKNOWN, "amount_missing"
+    refusal = codes.decline(reason) if found is Verdict.DECLINED else None
+    return ChargeAnswer(found, answer.text("paymentId"), refusal, amount, evidence)
 
 
 def canceled(answer: Message) -> ReversalAnswer:
