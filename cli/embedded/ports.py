@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import random
 import socket
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 # Below the kernel's ephemeral range (Linux 32768, macOS and Windows 49152): no outgoing connection can take the port of
 # a server while it is being restarted.
 _RANGE = range(20_000, 32_768)
+
+# A port is free until somebody listens on it, and others look for one meanwhile. A process gives none away twice before
+# it has given each away, and those that start side by side, whose ids lie close together, choose among different ones.
+_SHARES = 16
+_TRIES = 200
+
+
+def _in_turn() -> Iterator[int]:
+    share = _RANGE[os.getpid() % _SHARES :: _SHARES]
+    return itertools.cycle(random.sample(share, len(share)))
+
+
+_next = _in_turn()
 
 
 def is_free(port: int) -> bool:
@@ -26,7 +41,7 @@ def is_free(port: int) -> bool:
 
 def free_port(taken: Collection[int] = ()) -> int:
     """A free port outside `taken`; raises OSError when none was found."""
-    for port in random.sample(_RANGE, 200):
+    for port in itertools.islice(_next, _TRIES):
         if port not in taken and is_free(port):
             return port
     raise OSError("no free port found on 127.0.0.1")

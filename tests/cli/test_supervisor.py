@@ -156,6 +156,11 @@ def test_ports_are_distinct_and_remembered_while_free(tmp_path: Path) -> None:
     assert fixed["c"] == first["c"]
 
 
+def test_whoever_asks_for_a_port_before_the_last_one_is_in_use_gets_another() -> None:
+    given = [free_port() for _ in range(600)]
+    assert len(set(given)) == len(given)
+
+
 async def test_a_port_in_use_is_passed_over_or_refused(tmp_path: Path) -> None:
     memory = tmp_path / "ports.json"
     chosen = choose_ports(memory, ("a",))

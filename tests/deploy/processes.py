@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -19,6 +20,14 @@ _WITHIN = 240
 _TRIES_APART = 0.2
 
 
+def moved(text: str, here: Mapping[str, str]) -> str:
+    """Names and ports of the compose file replaced where they stand by themselves: a secret, or a port that was put in,
+    may hold the same digits.
+    """
+    words = "|".join(rf"(?<!\w){re.escape(there)}" if there[0].isalnum() else re.escape(there) for there in here)
+    return re.sub(rf"(?:{words})(?!\w)", lambda found: here[found[0]], text)
+
+
 @dataclass
 class Machine:
     """Where `programs` of the image are, and what stands for names and ports of the compose file here."""
@@ -29,9 +38,7 @@ class Machine:
     running: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
 
     def _here(self, text: str, ports: Mapping[str, str]) -> str:
-        for there, here in {**self.addresses, **ports}.items():
-            text = text.replace(there, here)
-        return text
+        return moved(text, {**self.addresses, **ports})
 
     def _environment(self, service: Json) -> dict[str, str]:
         """Nothing of ours: what the service is given, and where programs are."""
