@@ -101,5 +101,4 @@ class CredentialChecks:
     async def _account(self, account_id: str) -> Account:
         async with self._bench.database.transaction() as session:
             row = await session.get_one(GatewayAccount, account_id)
-        keys = merchants.opened_keys(self._bench.vault, row)
-        return Account(id=row.id, livemode=row.livemode, base_url=row.base_url, keys=keys, sandbox=row.sandbox)
+        return Account.of(row, merchants.opened_keys(self._bench.vault, row))

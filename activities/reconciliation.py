@@ -190,8 +190,7 @@ class Reconciliation:
         told = await store.told(session, account.id, {each.agreement_id for each in movements})
         if not told:
             return []
-        keys = merchants.opened_keys(self._vault, account)
-        opened = Account(account.id, account.livemode, account.base_url, keys, account.sandbox)
+        opened = Account.of(account, merchants.opened_keys(self._vault, account))
         return await asyncio.to_thread(lambda: [heard for row in told for heard in self._said(opened, account, row)])
 
     def _said(self, opened: Account, account: GatewayAccount, row: Notification) -> Iterator[Heard]:

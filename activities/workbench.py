@@ -52,13 +52,7 @@ class Workbench:
     async def account(self, change: Change) -> Account:
         """The merchant's account at the agreement's provider, its keys opened."""
         row = await change.session.get_one(GatewayAccount, change.agreement.account_id)
-        return Account(
-            id=row.id,
-            livemode=row.livemode,
-            base_url=row.base_url,
-            keys=merchants.opened_keys(self.vault, row),
-            sandbox=row.sandbox,
-        )
+        return Account.of(row, merchants.opened_keys(self.vault, row))
 
     def call(self, agreement: Agreement, now: datetime, *, customer_waits: bool = False) -> Call:
         """How long to wait for the provider. A test clock stands still meanwhile, so its time-outs are short, except

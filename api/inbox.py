@@ -42,9 +42,7 @@ def verified(inside: Services, account: GatewayAccount, read: Read) -> list[News
         keys = merchants.opened_keys(inside.vault, account)
     except VaultError as error:
         raise BadNotification("account_keys") from error
-    return read(
-        Account(id=account.id, livemode=account.livemode, base_url=account.base_url, keys=keys, sandbox=account.sandbox)
-    )
+    return read(Account.of(account, keys))
 
 
 async def accept(inside: Services, account: GatewayAccount, notification_id: str, read: Read) -> None:

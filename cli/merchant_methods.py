@@ -51,6 +51,6 @@ def _opened(account_id: str) -> Account:
         row = await session.get(GatewayAccount, account_id)
         if row is None or row.gateway != "ottu":
             raise LookupError(f"there is no account {account_id} at Ottu")
-        return Account(row.id, row.livemode, row.base_url, merchants.opened_keys(vault, row), sandbox=row.sandbox)
+        return Account.of(row, merchants.opened_keys(vault, row))
 
     return in_transaction(read)

@@ -22,6 +22,15 @@ from agreements.money import Money
 from agreements.terms import Terms
 
 
+class ConnectedAccount(Protocol):
+    """What is kept of an account beside its sealed keys: a row of the store, which this package does not know."""
+
+    id: str
+    livemode: bool
+    base_url: str
+    sandbox: bool
+
+
 @dataclass(frozen=True)
 class Account:
     """A merchant's account at a provider, with its keys opened from the vault for the length of one call."""
@@ -32,6 +41,11 @@ class Account:
     keys: Mapping[str, str] = field(repr=False)
     sandbox: bool = False
     """Our own sandbox stands behind `base_url`: test clock headers may be sent."""
+
+    @classmethod
+    def of(cls, kept: ConnectedAccount, keys: Mapping[str, str]) -> Account:
+        """An account as it was connected."""
+        return cls(kept.id, kept.livemode, kept.base_url, keys, kept.sandbox)
 
 
 @dataclass(frozen=True)
