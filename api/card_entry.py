@@ -25,7 +25,7 @@ from api.languages import Voice, Wish
 from api.peers import Peer
 from api.services import Services
 from gateways.notifications import card_entered
-from gateways.port import BadNotification
+from gateways.port import BadNotification, News
 from store import clocks, consents, first_payments, statements
 from store.tables import Agreement, Authorization, Charge, GatewayAccount, Notification
 
@@ -63,13 +63,24 @@ async def take(inside: Services, state: str, body: bytes, wish: Wish, visitor: P
     except BadNotification:
         # It may be a card in clear: it is neither kept nor logged.
         return await _again(inside, page.id, wish, visitor)
-    message = inbox.message("POST", "", {}, posted.encode(), {"state": state})
+    if page.code_notification_id is not None:
+        # One at a time: this one would only be forgotten.
+        return await _onward(inside, page.id, page.code_notification_id, state, wish, visitor)
+    if not inside.limits.may_try_card(page.state_hash):
+        return pages.said(await _voice(inside, page, wish), "too_many", 429)
+    notification_id = await _handed_on(inside, account, state, news)
+    return await _onward(inside, page.id, notification_id, state, wish, visitor)
+
+
+async def _handed_on(inside: Services, account: GatewayAccount, state: str, card: News) -> str:
+    """Keeps the card, sealed, and tells the agreement's workflow; the journal's id of it."""
+    message = inbox.message("POST", "", {}, (card.code or "").encode(), {"state": state})
     notification_id = await inbox.journalled(inside, account, "card", message)
     try:
-        await inbox.accept(inside, account, notification_id, lambda _: [news])
+        await inbox.accept(inside, account, notification_id, lambda _: [card])
     except (TemporalError, RuntimeError) as error:
         _log.warning("temporal_not_told", notification=notification_id, error=str(error))
-    return await _onward(inside, page.id, notification_id, state, wish, visitor)
+    return notification_id
 
 
 async def _onward(

@@ -1,5 +1,5 @@
-"""How often a key may call, how often an address may fail to show one (docs/api-conventions.md), and how much of what
-comes without a key may turn out to be nobody's (docs/security.md).
+"""How often a key may call, how often an address may fail to show one (docs/api-conventions.md), how much of what
+comes without a key may turn out to be nobody's, and how many cards may be tried on a page (docs/security.md).
 
 Counted in this process's memory: no call waits for a count, and nothing is shared between API processes, so each of
 several grants the whole limit. The algorithm is GCRA, a token bucket whose whole state is one instant per caller: when
@@ -22,6 +22,9 @@ from settings import Settings
 _WINDOW = 10
 """Seconds over which a key's calls are levelled: ten seconds' worth may come at once."""
 _MINUTE = 60
+_HOUR = 3600
+_CARDS = 5
+"""In an hour, on one page: enough for somebody who mistypes, useless for who tries out stolen numbers."""
 _SECOND = 10**9
 _REMEMBERED = 20_000
 """Callers per limit, the most recent ones. Whoever is forgotten starts afresh."""
@@ -137,6 +140,7 @@ class Limits:
         self._of_addresses = Quota(_IN_VAIN, in_vain, _MINUTE, clock)
         self._of_accounts = Quota(_IN_VAIN, in_vain, _MINUTE, clock)
         self._of_links = Quota("returns", in_vain, _MINUTE, clock)
+        self._of_cards = Quota("cards", _CARDS, _HOUR, clock)
         self._known: OrderedDict[str, bool] = OrderedDict()
 
     def before(self, request: Request, ip: str | None, key_hash: str) -> None:
@@ -177,6 +181,12 @@ class Limits:
     def may_return(self, link: str) -> bool:
         """Whether what a customer brings back is taken in. Nothing about it is signed, so each time counts."""
         return self._of_links.take(link)[0]
+
+    def may_try_card(self, link: str) -> bool:
+        """Whether a card typed on one of our pages is handed to the provider: what is found out so about cards of
+        others is worth money to who stole them.
+        """
+        return self._of_cards.take(link)[0]
 
     def _take(self, request: Request, quota: Quota, caller: str) -> None:
         granted, left = quota.take(caller)

@@ -186,3 +186,11 @@ def test_whoever_waits_as_told_is_served(requests: int, window: int, burst: int)
         while quota.take("caller")[0]:
             pass
     assert quota.take("somebody else")[0]
+
+
+def test_each_page_takes_five_cards_and_another_one_every_twelve_minutes(settings: Settings, watch: Watch) -> None:
+    limits = Limits(settings, watch)
+    assert [limits.may_try_card("one") for _ in range(6)] == [True] * 5 + [False]
+    assert limits.may_try_card("other")
+    watch.now += 12 * 60 * SECOND
+    assert [limits.may_try_card("one") for _ in range(2)] == [True, False]

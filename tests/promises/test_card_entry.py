@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from typing import Any
@@ -12,7 +13,7 @@ from sqlmodel import col, select
 from gateways.pivot.encryption import encrypt
 from store import journal, merchants
 from store.merchants import Principal
-from store.tables import GatewayAccount, Notification
+from store.tables import Authorization, GatewayAccount, Notification
 from tests.promises.leaks import captured_logs, histories, leaked, rows
 from tests.promises.support import START, audited, until
 from tests.support.house import House, Shop
@@ -131,17 +132,39 @@ async def test_a_card_the_provider_cannot_read_may_be_typed_again(house: House) 
     await shop.until_status(made["id"], "active")
 
 
+async def test_a_page_is_of_no_use_for_trying_out_many_cards(house: House) -> None:
+    """Five may be tried within an hour; what comes then reaches neither the journal nor the provider."""
+    shop = await our_page(house)
+    other = (await opened(shop))["authorization"]["url"]
+    url = (await opened(shop))["authorization"]["url"]
+    refused = {"encrypted_card": encrypt(await key_of(shop, other), plain())}
+    answers = [await house.outside.post(url, data=refused) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [422] * 5 + [429]
+    assert "Too many cards were tried" in answers[-1].text
+    assert len(await journalled(house, shop)) == 5
+
+
 async def test_a_lost_answer_has_the_same_card_handed_in_again(house: House) -> None:
     shop = await our_page(house)
     made = await opened(shop)
     url = made["authorization"]["url"]
-    posted = encrypt(await key_of(shop, url), plain())
+    key = await key_of(shop, url)
+    posted, another = encrypt(key, plain()), encrypt(key, plain(CARDS["pivot"][1]))
     faults_url = f"{shop.sandbox_url}/_sandbox/faults"
     assert (await house.outside.post(faults_url, json={"lost_answer": 1})).is_success
     try:
-        waiting = await house.outside.post(url, data={"encrypted_card": posted})
-        assert waiting.status_code == 503
-        assert "has not answered yet" in waiting.text
+        first = asyncio.create_task(house.outside.post(url, data={"encrypted_card": posted}))
+
+        async def waits() -> bool:
+            query = select(Authorization.code_notification_id).where(Authorization.agreement_id == made["id"])
+            async with house.database.transaction() as session:
+                return (await session.exec(query)).one() is not None
+
+        await until(waits)
+        second = await house.outside.post(url, data={"encrypted_card": another})
+        for waiting in (await first, second):
+            assert waiting.status_code == 503
+            assert "has not answered yet" in waiting.text
     finally:
         assert (await house.outside.post(faults_url, json={})).is_success
     clock = (await shop.read(made["id"]))["test_clock"]
@@ -150,7 +173,7 @@ async def test_a_lost_answer_has_the_same_card_handed_in_again(house: House) -> 
     await at_the_bank(shop, onward)
     await shop.until_status(made["id"], "active")
     assert [row["status"] for row in await shop.ledger(made["id"]) if row["kind"] == "debit"] == ["succeeded"]
-    [kept] = await journalled(house, shop)
+    [kept] = await journalled(house, shop)  # the second would only have been forgotten
     assert journal.unseal(house.vault, kept.sealed_message).body == b""
 
 
