@@ -11,25 +11,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from random import Random
 
-from agreements import budgets, collection, credentials, gate, inquiries, retries, schedule
+from agreements import collection, credentials, gate, inquiries, retries, schedule
 from agreements.agenda import Step, StepKind
 from agreements.attempts import ChargeAnswer, Finding, Verdict, request_id
-from agreements.budgets import Declined, Spent
 from agreements.collection import Aftermath
 from agreements.declines import Decline, DeclineCategory
 from agreements.gate import Clearance, Means
-from agreements.money import Money
 from agreements.retries import Action, Case
-from agreements.rulebook import Budget, Rulebook
+from agreements.rulebook import Rulebook
 from agreements.status import AgreementStatus, AttemptStatus, ChargeStatus, Stop
 from bench import lifecycle
+from bench.cards import Cards
 from bench.lifecycle import Change
 from bench.mix import GATEWAY_KINDS
 from bench.model_provider import ModelProvider, Request
-from bench.records import Agreement, Attempt, Charge, Credential, Reversal
+from bench.records import Agreement, Attempt, Charge, Reversal
 
 _FAILURES = (Finding.FAIL, Finding.CANCEL)
 _TOKEN_LIFE = timedelta(days=365)
@@ -67,10 +66,7 @@ class Engine:
         self._crash = crash
         self._tally = tally
         self._pass_time = pass_time
-        self._declines: dict[str, list[Declined]] = {}
-        self._in_flight: dict[str, dict[str, Attempt]] = {}
-        self._dead: dict[str, str] = {}
-        self._budgets: dict[tuple[str, date], tuple[Budget, ...]] = {}
+        self._cards = Cards(rulebook)
 
     @contextmanager
     def change(self, agreement_id: str, now: datetime) -> Iterator[Change]:
@@ -229,7 +225,7 @@ class Engine:
             means=Means(credential.token_expires_at, credential.refresh_at),
             last_success=agreement.last_success,
             debit_from=charge.due_at,
-            dead_card=self._dead.get(self._card(agreement.contract.merchant, credential)),
+            dead_card=self._cards.dead(credential),
             policy=agreement.contract.policy,
             rulebook_version=self._rulebook.version,
         )
@@ -247,10 +243,8 @@ class Engine:
             charge,
             attempt,
             plan=contract.plan,
-            spent=self._spent(
-                contract.merchant, attempt.credential.account, attempt.credential.network, attempt.money, change.now
-            ),
-            dead_card=self._dead.get(self._card(contract.merchant, attempt.credential)),
+            spent=self._cards.spent(attempt, change.now),
+            dead_card=self._cards.dead(attempt.credential),
             policy=contract.policy,
             limits=self._provider.traits.queries,
             rulebook_version=self._rulebook.version,
@@ -312,9 +306,7 @@ class Engine:
             next_due_at=self._next_due_at(agreement, charge),
             refreshable=credential.refreshable,
             network=credential.network,
-            spent=self._spent(
-                contract.merchant, credential.account, credential.network, attempt.money, now, change.declined
-            ),
+            spent=self._cards.spent(attempt, now, change.declined),
             region=contract.payer.region,
         )
         decision = retries.decide(case, contract.policy, self._rulebook, now)
@@ -348,49 +340,11 @@ class Engine:
 
     # Rows
 
-    def _spent(
-        self,
-        merchant: str,
-        account: str,
-        network: str | None,
-        money: Money,
-        now: datetime,
-        uncommitted: list[Attempt] | None = None,
-    ) -> tuple[Spent, ...]:
-        if network is None:
-            return ()
-        on = now.date()
-        known = self._budgets.get((network, on))
-        if known is None:
-            known = self._budgets[network, on] = self._rulebook.budgets(network, on)
-        declines = [*self._declines.get(f"{merchant} {account}", ())]
-        declines += [Declined(each.finished_at or now, each.money) for each in uncommitted or ()]
-        ended = {each.request_id for each in uncommitted or ()}
-        declines += [
-            Declined(each.sent_at or now, each.money)
-            for name, each in self._in_flight.get(f"{merchant} {account}", {}).items()
-            if name not in ended
-        ]
-        return budgets.spent(known, declines, money, now)
-
-    @staticmethod
-    def _card(merchant: str, credential: Credential) -> str:
-        return f"{merchant} {credential.account}"
-
     def _commit(self, change: Change) -> None:
         agreement = change.agreement
         agreement.version += 1
         self._tally.decisions.update(change.decisions)
-        merchant = agreement.contract.merchant
-        for attempt in change.sent:
-            self._in_flight.setdefault(self._card(merchant, attempt.credential), {})[attempt.request_id] = attempt
-        for attempt in change.settled:
-            self._in_flight.get(self._card(merchant, attempt.credential), {}).pop(attempt.request_id, None)
-        for attempt, code in change.dead:
-            self._dead[self._card(merchant, attempt.credential)] = code
-        for attempt in change.declined:
-            key = self._card(merchant, attempt.credential)
-            self._declines.setdefault(key, []).append(Declined(attempt.finished_at or change.now, attempt.money))
+        self._cards.commit(change)
         for cycle in [cycle for cycle, charge in agreement.open.items() if charge.over]:
             agreement.over[cycle] = agreement.open.pop(cycle)
 

@@ -100,7 +100,6 @@ def _contract(
     plan = Plan(terms, name)
     return Contract(
         id=name,
-        merchant="merchant",
         gateway=gateway,
         identity=Identity(
             id=name, merchant_id="merchant", gateway=gateway, customer_id=name, reference=name, test_clock_id=None

@@ -143,7 +143,6 @@ def _past(
     region = agreement.customer.get("region") or "*"
     contract = Contract(
         id=agreement.id,
-        merchant=agreement.merchant_id,
         gateway=agreement.gateway,
         identity=Identity(
             id=agreement.id,

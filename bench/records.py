@@ -25,7 +25,6 @@ class Contract:
     """What never changes about an agreement."""
 
     id: str
-    merchant: str
     gateway: str
     identity: Identity
     plan: Plan
