@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from agreements.addresses import is_public
 
@@ -34,9 +34,9 @@ def refuse(url: str, *, livemode: bool) -> str | None:
 
 
 def with_parameter(url: str, name: str, value: str) -> str:
-    """The address with one more query parameter."""
+    """The address with one more query parameter; what it has stays as it is, letter by letter: it may be signed."""
     parts = urlsplit(url)
-    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), (name, value)])
+    query = "&".join(filter(None, (parts.query, urlencode({name: value}))))
     return urlunsplit(parts._replace(query=query))
 
 
