@@ -41,9 +41,11 @@ def peer(request: Request) -> Peer:
 
 def _address(host: str) -> str | None:
     try:
-        return str(ip_address(host))
+        found = ip_address(host)
     except ValueError:
         return None
+    # As servers that listen for both kinds of addresses write one of IPv4.
+    return str((found.version == 6 and found.ipv4_mapped) or found)
 
 
 Visitor = Annotated[Peer, Depends(peer)]

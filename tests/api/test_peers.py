@@ -49,6 +49,13 @@ async def test_behind_several_proxies_the_last_address_that_is_not_ours_counts()
     assert (await _seen(("10.1.2.3", 1), "10.0.0.0/8, 2001:db8::1", x_forwarded_for=claimed)).ip == "198.51.100.9"
 
 
+async def test_an_address_of_ipv4_is_the_same_however_a_server_writes_it() -> None:
+    """By its own notation a limit would count all of IPv4 as one caller, a single /64."""
+    assert (await _seen(("::ffff:203.0.113.7", 1))).ip == "203.0.113.7"
+    assert (await _seen(("10.1.2.3", 1), "10.1.2.3", x_forwarded_for="::FFFF:203.0.113.7")).ip == "203.0.113.7"
+    assert (await _seen(("2001:DB8::7", 1))).ip == "2001:db8::7"
+
+
 @pytest.mark.parametrize("claimed", ["unknown", "<script>", "198.51.100.999"])
 async def test_what_is_no_address_is_none(claimed: str) -> None:
     assert (await _seen(("10.1.2.3", 1), "10.1.2.3", x_forwarded_for=claimed)).ip is None
