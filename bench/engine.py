@@ -70,17 +70,17 @@ class Engine:
 
     @contextmanager
     def change(self, agreement_id: str, now: datetime) -> Iterator[Change]:
-        """A transaction. The worker may die before the commit, which undoes all of it, or right after it."""
-        chance = self._rng.random() if self._crash else 1.0
+        """A transaction. The worker may die before the commit, which leaves no trace of it, or right after it."""
+        chance = self._rng.random() if self._crash else 0.5
         dies_before, dies_after = chance < self._crash, chance >= 1 - self._crash
-        before = deepcopy(self.rows[agreement_id]) if dies_before else None
-        change = Change(self.rows[agreement_id], now)
+        # What is to be lost happens on a copy: a step that is under way holds on to the rows themselves.
+        row = self.rows[agreement_id]
+        change = Change(deepcopy(row) if dies_before else row, now)
         yield change
-        if before is not None:
-            self.rows[agreement_id] = before
+        if dies_before:
             raise Crash
         self._commit(change)
-        if dies_after and self._crash:
+        if dies_after:
             raise Crash
 
     def perform(self, agreement_id: str, step: Step, now: datetime) -> None:

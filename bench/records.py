@@ -1,6 +1,6 @@
 """The simulation's rows: what the store keeps of an agreement, as plain objects for `agreements/collection.py`.
 
-A transaction that is rolled back copies an agreement and puts the copy back; what never changes is shared.
+A transaction that will be rolled back works on a copy of an agreement; what never changes is shared.
 """
 
 from __future__ import annotations

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
 import pytest
 from typer.testing import CliRunner
 
+from agreements import rulebook
+from agreements.status import Stop
+from bench import lifecycle, mix
+from bench.engine import Crash, Tally
+from bench.model_provider import Faults
+from bench.report import ON
 from bench.running import Outcome, Run, simulate
+from bench.simulation import Conditions, Household
 from cli.main import app
 
 pytestmark = pytest.mark.timeout(120)
@@ -36,6 +44,17 @@ def test_the_run_meets_what_it_is_run_for(outcome: Outcome) -> None:
 def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes(outcome: Outcome) -> None:
     again = simulate(Run(cycles=3_000, seed=11), jobs=2)
     assert json.dumps(again.result) == json.dumps(outcome.result)
+
+
+def test_a_transaction_that_dies_leaves_the_rows_alone_that_a_step_under_way_holds() -> None:
+    book = rulebook.current()
+    dies = Conditions(book.policies(ON)["standard"], Faults(0, 0, 0), 1.0, mix.load(), book)
+    household = Household(Random(1), "h", dies, 60, Tally())
+    [(id_, row), *_] = household.engine.rows.items()
+    with pytest.raises(Crash), household.engine.change(id_, household.promises[0].due[1]) as change:
+        lifecycle.pause(change)
+    assert household.engine.rows[id_] is row
+    assert row.stop is Stop.NONE
 
 
 def test_another_seed_gives_another_run() -> None:
