@@ -155,7 +155,7 @@ async def _in_turns(
         await ask(side)
         taken[side.url].append(perf_counter() - began)
 
-    for _ in range(requests // at_once):
+    for done in range(0, requests, at_once):
         for side in sides:
-            await asyncio.gather(*(timed(side) for _ in range(at_once)))
+            await asyncio.gather(*(timed(side) for _ in range(min(at_once, requests - done))))
     return taken
