@@ -158,7 +158,7 @@ def _spike(figures: Figures) -> str:
         ("due at one instant", f"{due:,}"),
         ("limit of the provider", f"{spike['limit']} calls in any one second"),
         ("so its queue hands out", f"{spike['handed_out']} tasks a second"),
-        ("most calls in any one second", f"{spike['most']} ({kept})"),
+        ("most debits in any one second", f"{spike['most']} ({kept})"),
         (
             "until the last debit",
             f"{spike['seconds']:.1f} s; at that rate alone it takes {due / spike['handed_out']:.1f} s",

@@ -51,6 +51,6 @@ def one_each(orders: Sequence[str], seen: Sequence[Debit]) -> list[Debit]:
 
 
 def most_in_one_second(times: Sequence[datetime]) -> int:
-    """The most calls in any window of one second, wherever it begins; a call a whole second later is outside."""
+    """The most debits in any window of one second, wherever it begins; one a whole second later is outside."""
     seconds = sorted(time.timestamp() for time in times)
     return max((bisect_left(seconds, start + 1) - n for n, start in enumerate(seconds)), default=0)
