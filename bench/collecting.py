@@ -80,6 +80,7 @@ async def engine_round(
     await reached(lambda: herd.settled(world.database, gathered.ids), count, "debits")
     if delivered:
         await reached(lambda: _delivered(world, gathered), count, "webhooks")
+    await _told(lambda: _taken_in(world, gathered), count)
     cpu = processes.since(before, processes.cpu_seconds(world.processes()))
     cycles = await _cycles(world, gathered.workflows, gathered.due_at)
     ends = [cycle.over_at for cycle in cycles]
@@ -98,8 +99,7 @@ async def bare_round(world: World, name: str, count: int) -> Collected:
     due = await world.bare_loops(orders)
     await until(due)
     before = processes.cpu_seconds(world.processes())
-    with suppress(TooSlow):  # a notification may be late; whether all is over the histories tell
-        await reached(lambda: world.told("notifications"), told + count, "notifications", stuck=_NO_MORE)
+    await _told(lambda: world.told("notifications"), told + count)
     cpu = processes.since(before, processes.cpu_seconds(world.processes()))
     cycles = await _cycles(world, orders, due)
     debits = provider.one_each(orders, await provider.debits(world.client, world.sandbox_url))
@@ -131,6 +131,15 @@ def _round(side: str, due: datetime, over: datetime, debits: Sequence[Debit], cp
     return Round(side, len(debits), round((over - due).total_seconds(), 3), curve(due, times), cpu)
 
 
+async def _told(count: Callable[[], Awaitable[int]], wanted: int) -> None:
+    """Waits for the provider's notifications: they are part of either side's work, so its CPU time is read after them.
+
+    One may be late, and is not waited for long: whether all is over the histories tell.
+    """
+    with suppress(TooSlow):
+        await reached(count, wanted, "notifications", stuck=_NO_MORE)
+
+
 async def _cycles(world: World, workflow_ids: Sequence[str], due: datetime) -> list[Cycle]:
     """Of all, once the last has come to rest again. Raises TooLate when one was not at rest at the due instant."""
     found: list[Cycle | None] = []
@@ -151,6 +160,11 @@ _DELIVERIES = "from deliveries d join events e on e.id = d.event_id where e.agre
 
 async def _delivered(world: World, gathered: Herd) -> int:
     return int(await _one(world, f"select count(*) {_DELIVERIES} and d.status = 'delivered'", gathered))
+
+
+async def _taken_in(world: World, gathered: Herd) -> int:
+    judged = "from notifications n where n.agreement_id = any(:ids) and n.status <> 'received'"
+    return int(await _one(world, f"select count(*) {judged}", gathered))
 
 
 async def _last_delivered(world: World, gathered: Herd) -> datetime:
