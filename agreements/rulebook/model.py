@@ -164,7 +164,11 @@ class Budget(Regional):
 
 
 class Rail(Regional):
-    """What a bank or wallet rail demands. `methods` are `gateway:payment method` pairs that run on it."""
+    """What a bank or wallet rail demands. `methods` are `gateway:payment method` pairs that run on it.
+
+    For them the engine keeps to `windows` and to the rail's notices. Tries, status checks and `exact_amount` are there
+    for people: no payment method of the three gateways runs on a rail that has them, and a policy says how often.
+    """
 
     rail: Identifier
     """The rail's name; each of its versions has an id of its own."""

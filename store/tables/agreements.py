@@ -171,7 +171,9 @@ class Credential(SQLModel, table=True):
     transaction_link_id: str | None = None
     """Mastercard's, to the same end."""
     mit_reason: str | None = None
-    """Why it may be debited without the customer: the type of the agreement it was given for."""
+    """Why it may be debited without the customer: the type of the agreement it was given for. Evidence that stays with
+    the token (payment-rules §2.6), also where it serves other agreements; no provider's debit asks for it.
+    """
     token_reference: str | None = None
     """What else a debit must name: the provider's channel, or its own id of the customer."""
     sealed_access_token: str | None = Field(repr=False)
