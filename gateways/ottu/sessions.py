@@ -22,7 +22,6 @@ CARDS = "/b/pbl/v2/card/"
 
 PAGE_LIFE = timedelta(hours=1)
 """How long the customer's page can be used; a day if we did not say so."""
-_PAGE_LIFE = "0 01:00:00"
 
 _ORDER_NO = 37
 """Characters; what MPGS takes of the 128."""
@@ -73,7 +72,7 @@ def first_payment(account: Account, request: AuthorizationRequest, now: datetime
         "card_acceptance_criteria": {"min_expiry_time": card_valid_for(terms, now)},
         "webhook_url": request.notify_url,
         "redirect_url": _returning(request.return_url, request.state),
-        "expiration_time": _PAGE_LIFE,
+        "expiration_time": _lasting(PAGE_LIFE),
         "extra": {
             "request_id": payment.request_id,
             "order_reference": payment.order_id,
@@ -182,6 +181,12 @@ def _shortened(value: str, limit: int) -> str:
         return value
     digest = hashlib.sha256(value.encode()).hexdigest()[:16]
     return f"{value[: limit - 17]}-{digest}"
+
+
+def _lasting(life: timedelta) -> str:
+    """As Ottu writes it (gateways/ottu.md §1.5): days, then hours, minutes and seconds."""
+    minutes, seconds = divmod(life.seconds, 60)
+    return f"{life.days} {minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def _day_first(day: date) -> str:
