@@ -59,7 +59,11 @@ async def take(inside: Services, state: str, body: bytes, wish: Wish, visitor: P
         language = wish.voice(agreement.customer.get("region")).language
         await consents.seen(session, inside.vault, page.id, visitor.seen(Seen.CARD_PAGE, language))
     try:
-        news = card_entered(state, posted)
+        [card] = inbox.verified(inside, account, lambda _: [card_entered(state, posted)])
+    except inbox.UnusableKeys:
+        # The merchant's own keys do not open: nobody could hand the card on.
+        _log.error("card_not_taken", account=account.id)
+        return pages.said(await _voice(inside, page, wish), "away", 503)
     except BadNotification:
         # It may be a card in clear: it is neither kept nor logged.
         return await _again(inside, page.id, wish, visitor)
@@ -68,7 +72,7 @@ async def take(inside: Services, state: str, body: bytes, wish: Wish, visitor: P
         return await _onward(inside, page.id, page.code_notification_id, state, wish, visitor)
     if not inside.limits.may_try_card(page.state_hash):
         return pages.said(await _voice(inside, page, wish), "too_many", 429)
-    notification_id = await _handed_on(inside, account, state, news)
+    notification_id = await _handed_on(inside, account, state, card)
     return await _onward(inside, page.id, notification_id, state, wish, visitor)
 
 

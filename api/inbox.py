@@ -21,6 +21,10 @@ Read = Callable[[Account], list[News]]
 """Verifies and reads one message. Raises BadNotification."""
 
 
+class UnusableKeys(BadNotification):
+    """Nothing is known to be wrong with the message: the account's own keys do not open."""
+
+
 def message(
     method: str, path: str, headers: Mapping[str, str], body: bytes, query: Mapping[str, str]
 ) -> JournalledMessage:
@@ -41,7 +45,7 @@ def verified(inside: Services, account: GatewayAccount, read: Read) -> list[News
     try:
         keys = merchants.opened_keys(inside.vault, account)
     except VaultError as error:
-        raise BadNotification("account_keys") from error
+        raise UnusableKeys("account_keys") from error
     return read(Account.of(account, keys))
 
 

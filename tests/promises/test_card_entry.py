@@ -144,6 +144,22 @@ async def test_a_page_is_of_no_use_for_trying_out_many_cards(house: House) -> No
     assert len(await journalled(house, shop)) == 5
 
 
+async def test_a_card_for_an_account_whose_keys_do_not_open_is_not_kept(house: House) -> None:
+    shop = await our_page(house)
+    url = (await opened(shop))["authorization"]["url"]
+    posted = encrypt(await key_of(shop, url), plain())
+    async with house.database.transaction() as session:
+        row = await session.get_one(GatewayAccount, shop.account)
+        keys, row.sealed_keys = row.sealed_keys, "sealed with a key that was lost"
+    try:
+        answer = await house.outside.post(url, data={"encrypted_card": posted})
+    finally:
+        async with house.database.transaction() as session:
+            (await session.get_one(GatewayAccount, shop.account)).sealed_keys = keys
+    assert (answer.status_code, "cannot be shown right now" in answer.text) == (503, True)
+    assert await journalled(house, shop) == []
+
+
 async def test_a_lost_answer_has_the_same_card_handed_in_again(house: House) -> None:
     shop = await our_page(house)
     made = await opened(shop)
