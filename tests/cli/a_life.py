@@ -18,7 +18,7 @@ GUESS = "sk_test_a-guess-that-opens-nothing"
 
 async def lived(ready: ReadyFile, data: Path) -> set[str]:
     """What must stand in no log."""
-    async with httpx.AsyncClient(trust_env=False, timeout=20) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
 
         async def call(method: str, path: str, body: Any = None, key: str = ready.secret_key) -> dict[str, Any]:
             headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": path}
@@ -32,7 +32,11 @@ async def lived(ready: ReadyFile, data: Path) -> set[str]:
         made = await call("POST", "/v1/agreements", {**ANA.agreement, "reference": "logged", "test_clock": clock})
         path = f"/v1/agreements/{made['id']}"
         form = {"decision": "approve", "script": "insufficient_funds,success"}
-        sent_back = (await http.post(made["authorization"]["url"], data=form)).headers["location"]
+        async with asyncio.timeout(90):
+            # A new worker's first step may take longer than the API waits for the page: then it is told later.
+            while not (consent := (await call("GET", path))["authorization"]["url"]):
+                await asyncio.sleep(0.05)
+        sent_back = (await http.post(consent, data=form)).headers["location"]
         await http.get(sent_back)
         async with asyncio.timeout(90):
             while (await call("GET", path))["status"] != "active":

@@ -22,6 +22,8 @@ from tests.support.folders import data_folder
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(1200)]
 
+_REVOKED = b"/v1/agreements/{agreement_id}/revoke"
+
 
 @asynccontextmanager
 async def dev(data: Path, ready_file: Path) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -68,13 +70,13 @@ async def test_every_process_comes_back_on_its_port_and_none_is_left() -> None:
         async with dev(data, ready_file) as program:
             first = read(ready_file)
             assert set(first.pids) == {"postgres", "temporal", "sandbox", "worker", "api"}
-            for name, pid in first.pids.items():
-                os.kill(pid, signal.SIGKILL)
+            for name in first.pids:
+                os.kill(pid := read(ready_file).pids[name], signal.SIGKILL)
                 await until(lambda name=name, pid=pid: read(ready_file).pids[name] != pid, seconds=200)  # type: ignore[misc]
             last = read(ready_file)
             assert last.model_copy(update={"pids": first.pids}) == first
             assert set(last.accounts) == set(last.sandboxes) == {"antom", "ottu", "pivot"}
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
                 for url in (
                     f"{last.api_url}/readyz",
                     f"{last.sandboxes['antom']}/_sandbox/health",
@@ -98,12 +100,14 @@ async def test_every_process_comes_back_on_its_port_and_none_is_left() -> None:
             again = read(ready_file)
             assert again.model_copy(update={"pids": first.pids}) == first
             secrets = await lived(again, data)
+            # A call is told after it is answered.
+            await until(lambda: _REVOKED in (data / "logs" / "api.log").read_bytes())
             if sys.platform == "linux":
                 program.kill()
                 await program.wait()
                 await until(lambda: not any(alive(pid) for pid in again.pids.values()))
         logs = {path.name: path.read_bytes() for path in (data / "logs").iterdir()}
         assert {"api.log", "worker.log", "sandbox.log", "temporal.log"} <= set(logs)
-        assert b"/v1/agreements/{agreement_id}/revoke" in logs["api.log"]
+        assert _REVOKED in logs["api.log"]
         assert len(secrets) >= 9
         assert {name: found for name, raw in logs.items() if (found := leaked(raw, secrets))} == {}

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -37,8 +37,8 @@ def data() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def running(data: Path, **external: str) -> AsyncIterator[Engines]:
-    engines = Engines(data, durable=False, external=external)
+async def running(data: Path, on_restart: Callable[[], None] = lambda: None, **external: str) -> AsyncIterator[Engines]:
+    engines = Engines(data, durable=False, external=external, on_restart=on_restart)
     try:
         await engines.start()
         yield engines
@@ -163,7 +163,8 @@ async def third_time() -> int:
 
 
 async def test_temporal_is_set_up_and_keeps_its_workflows_through_kill_9(data: Path) -> None:
-    async with running(data, AUTODEBIT_DATABASE_URL="postgresql+asyncpg://unused") as engines:
+    back = asyncio.Event()
+    async with running(data, back.set, AUTODEBIT_DATABASE_URL="postgresql+asyncpg://unused") as engines:
         client = await Client.connect(engines.temporal_address)
         namespace = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=NAMESPACE))
         assert namespace.config.workflow_execution_retention_ttl.ToTimedelta() >= timedelta(days=30)
@@ -176,7 +177,8 @@ async def test_temporal_is_set_up_and_keeps_its_workflows_through_kill_9(data: P
         handle = await client.start_workflow(Waiting.run, id="waiting", task_queue="q")
         killed = engines.supervisor.pids["temporal"]
         os.kill(killed, signal.SIGKILL)
-        await until(lambda: engines.supervisor.pids["temporal"] != killed)
+        await asyncio.wait_for(back.wait(), 90)
+        assert engines.supervisor.pids["temporal"] != killed
         async with Worker(client, task_queue="q", workflows=[Waiting], activities=[third_time]):
             await handle.signal(Waiting.go)
             assert await asyncio.wait_for(handle.result(), 90) == "went"

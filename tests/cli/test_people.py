@@ -78,7 +78,7 @@ async def test_people_see_and_steer_an_agreement(shop: Shop) -> None:
     clock = await shop.clock("2027-01-31T00:00:00Z")
     agreement = await shop.agree(clock, "success,insufficient_funds,success")
     await shop.advance(clock, "2027-03-20T00:00:00Z")
-    charges = await shop.charges(agreement)
+    charges, happened = await shop.charges(agreement), await shop.events(agreement)
 
     async def told(*words: str) -> str:
         ended = await autodebit(*words, env=door(shop))
@@ -114,7 +114,7 @@ async def test_people_see_and_steer_an_agreement(shop: Shop) -> None:
     assert as_json == read
     assert decision["rule"] in charge
     assert charges[1]["attempts"][0]["gateway_request_id"] in charge
-    assert [json.loads(line) for line in events.splitlines()] == (await shop.events(agreement))[-3:]
+    assert [json.loads(line) for line in events.splitlines()] == happened[-3:]
 
     # Changes, and what is refused.
     assert await told("agreements", "pause", agreement) == f"{agreement} is paused\n"
@@ -193,6 +193,7 @@ async def test_a_running_dev_in_this_folder_is_found(shop: Shop, tmp_path: Path)
 
 async def test_events_are_followed_until_ctrl_c(shop: Shop) -> None:
     agreement = await shop.agree(await shop.clock("2027-01-31T00:00:00Z"))
+    await shop.events(agreement)  # once the feed holds all of them
     words = ("events", "tail", "-f", "-n", "1", "--agreement", agreement, "--json")
     async with program(*words, env=door(shop)) as running:
         assert running.stdout is not None

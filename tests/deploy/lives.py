@@ -22,7 +22,7 @@ from gateways import http
 from gateways.connectors import connectors
 from store.database import Database
 from tests.sandbox.support import serving
-from tests.support.house import House
+from tests.support.house import PATIENCE, House
 from worker import Parts, workers
 from workflows import client as workflows
 from workflows.namespace import prepare
@@ -69,7 +69,8 @@ async def life(house: House, database_url: str, namespace: str, port: int) -> As
         pools = await stack.enter_async_context(http.pools(GATEWAYS, settings.charge_concurrency))
         parts = Parts(settings, temporal, database, house.vault, client, connectors(pools))
         stack.push_async_callback(parts.webhooks.close)
-        await stack.enter_async_context(serving(create_app(settings, database, house.vault, temporal), port))
+        app = create_app(settings, database, house.vault, temporal, PATIENCE)
+        await stack.enter_async_context(serving(app, port))
         for worker in workers(parts):
             await stack.enter_async_context(worker)
         yield replace(house, settings=settings, temporal=temporal, database=database, parts=parts)

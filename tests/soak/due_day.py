@@ -232,7 +232,7 @@ async def _connection(database_url: str) -> AsyncIterator[asyncpg.Connection | N
     """None while PostgreSQL is away; what it does not live to answer is no error."""
     try:
         database = await asyncpg.connect(database_url.replace("+asyncpg", ""))
-    except (OSError, asyncpg.PostgresError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         yield None
         return
     try:

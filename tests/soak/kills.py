@@ -102,11 +102,20 @@ class Dev:
         await progress.reached(kill.share)
         await asyncio.sleep(kill.after)  # the random moment itself
         async with alone:
-            pid = self.ready.pids[kill.kind]
-            os.kill(pid, signal.SIGKILL)
+            pid = await self._killed(kill.kind)
             at = time.monotonic()
             await self._until_back(kill.kind, pid)
             self.killed.append(Killed(kill.kind, at - self.began, time.monotonic() - at))
+
+    async def _killed(self, kind: str) -> int:
+        """Its process id. One that has just ended by itself is told of as soon as it is back."""
+        while True:
+            try:
+                os.kill(pid := self.ready.pids[kind], signal.SIGKILL)
+            except ProcessLookupError:
+                await asyncio.sleep(_LOOK)
+            else:
+                return pid
 
     async def _until_back(self, kind: str, pid: int) -> None:
         try:

@@ -115,7 +115,7 @@ class House:
             )
 
 
-_PATIENCE = Patience(authorization=timedelta(seconds=12))
+PATIENCE = Patience(authorization=timedelta(seconds=12))
 """A busy machine may not answer a create within the five seconds that merchants wait."""
 
 
@@ -152,7 +152,7 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
         folder = stack.enter_context(data_folder())
         sandboxes = Sandboxes(await stack.enter_async_context(AsyncExitStack()), folder)
         tap = Tap()
-        app = create_app(settings, engines_own, vault, temporal, _PATIENCE)
+        app = create_app(settings, engines_own, vault, temporal, PATIENCE)
         app.add_middleware(tap.into)
         await stack.enter_async_context(serving(app, port))
         parts = Parts(settings, temporal, engines_own, vault, client, connectors(pools))

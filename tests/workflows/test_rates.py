@@ -29,6 +29,7 @@ async def test_two_workers_together_keep_to_a_rate(clock: WorkflowClock) -> None
     """
     gateway, calls = f"scripted-{uuid4().hex}", list[datetime]()
     await rates.keep(clock.client, [(gateway, Rate(24))], [], {gateway: 1})
+    await until(partial(_are, clock.client, gateway, ("settings", _stored(Rate(24).tasks_per_second(1)), None)))
 
     @activity.defn(name="charge")
     async def charge() -> None:
