@@ -25,23 +25,27 @@ async def agreements(shop: Shop, count: int) -> list[str]:
     return [str(one["id"]) for one in made]
 
 
-async def follow(shop: Shop, done: asyncio.Event) -> list[dict[str, Any]]:
-    """Reads the feed while it is written, and once more to its end."""
+async def follow(shop: Shop, written: asyncio.Future[int]) -> list[dict[str, Any]]:
+    """Reads the feed while it is written, and on until it has everything: the feed keeps the last of it back while
+    anybody in this database still writes who began before.
+    """
     seen: list[dict[str, Any]] = []
-    last = False
-    while True:
-        after = f"&after={seen[-1]['id']}" if seen else ""
-        page = (await shop.call("GET", f"/v1/events?limit=7{after}"))["data"]
-        seen += page
-        if last and not page:
-            return seen
-        last = done.is_set()
+    async with asyncio.timeout(60):
+        while not (written.done() and len(seen) >= written.result()):
+            after = f"&after={seen[-1]['id']}" if seen else ""
+            seen += (await shop.call("GET", f"/v1/events?limit=7{after}"))["data"]
+    return seen
+
+
+async def last_number(house: House, agreement: str) -> int:
+    async with house.database.transaction() as session:
+        return (await session.get_one(Agreement, agreement)).sequence
 
 
 async def test_twenty_writers_leave_no_gap_and_a_reader_of_the_feed_misses_nothing(house: House, shop: Shop) -> None:
     of_merchant = await agreements(shop, 3)
-    done = asyncio.Event()
-    reading = asyncio.create_task(follow(shop, done))
+    written = asyncio.get_running_loop().create_future()
+    reading = asyncio.create_task(follow(shop, written))
 
     async def write(writer: int) -> None:
         chance = random.Random(writer)
@@ -54,14 +58,13 @@ async def test_twenty_writers_leave_no_gap_and_a_reader_of_the_feed_misses_nothi
                 await asyncio.sleep(chance.random() / 100)
 
     await asyncio.gather(*(write(writer) for writer in range(WRITERS)))
-    done.set()
+    last = {agreement: await last_number(house, agreement) for agreement in of_merchant}
+    written.set_result(sum(last.values()))
     seen = await reading
     assert len({event["id"] for event in seen}) == len(seen)
     for agreement in of_merchant:
         numbers = [event["sequence"] for event in seen if event["data"]["agreement"]["id"] == agreement]
-        async with house.database.transaction() as session:
-            last = (await session.get_one(Agreement, agreement)).sequence
-        assert numbers == list(range(1, last + 1))
+        assert numbers == list(range(1, last[agreement] + 1))
         assert numbers == [event["sequence"] for event in await shop.events(agreement)]
     assert len(seen) >= WRITERS * CHANGES
 
