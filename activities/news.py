@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from sqlmodel import select
 from temporalio import activity
 
@@ -18,6 +19,8 @@ from store import first_payments, lifecycle, refunds, releases
 from store.changes import Change
 from store.tables import Attempt, Authorization, Credential, Notification
 
+log = structlog.get_logger(__name__)
+
 _PAYABLE = ("open", "granted", "closing")
 
 
@@ -31,8 +34,11 @@ class ProviderNews:
     async def settle_news(self, news: NewsInput) -> Standing:
         """Applies one message. What it says may be known already; then only the journal changes."""
         async with self._bench.change(news.agreement_id, news.at) as change:
-            journalled = await change.session.get_one(Notification, news.notification_id)
-            if journalled.status != "settled":
+            journalled = await change.session.get(Notification, news.notification_id)
+            if journalled is None:
+                # Signalled by hand, say. The agreement goes on: the provider is asked for whatever is open anyway.
+                log.error("news_not_in_the_journal")
+            elif journalled.status != "settled":
                 await self._settle(change, journalled)
         return change.standing
 
@@ -51,15 +57,16 @@ class ProviderNews:
             # The account's keys were replaced since it came: what it said is found out by asking the provider.
             journalled.status, journalled.detail = "refused", error.code
             return
+        journalled.status = "settled"
         for item in found:
             await self._apply(change, item, journalled)
-        journalled.status = "settled"
 
     async def _apply(self, change: Change, news: News, journalled: Notification) -> None:
         if news.kind is NewsKind.PAYMENT:
-            await self._payment(change, news)
+            await self._payment(change, news, journalled)
         elif news.kind is NewsKind.REFUND:
-            await refund_news.refunded(change, news)
+            if not await refund_news.refunded(change, news):
+                _unmatched(journalled, news)
         elif news.kind is NewsKind.AUTHORIZATION_CODE:
             await self._code(change, news, journalled)
         elif news.kind is NewsKind.CARD_ENTERED:
@@ -69,11 +76,14 @@ class ProviderNews:
         else:
             await self._canceled(change, news)
 
-    async def _payment(self, change: Change, news: News) -> None:
+    async def _payment(self, change: Change, news: News, journalled: Notification) -> None:
         query = select(Attempt).where(
             Attempt.agreement_id == change.agreement.id, Attempt.gateway_request_id == news.request_id
         )
-        attempt = (await change.session.exec(query)).one()
+        attempt = (await change.session.exec(query)).first()
+        if attempt is None:
+            _unmatched(journalled, news)
+            return
         if refund_news.undoes(attempt, news):
             await refund_news.canceled(change, attempt)
             return
@@ -158,6 +168,11 @@ class ProviderNews:
             Authorization.state_hash == self._bench.vault.fingerprint(news.authorization_state),
         )
         return (await change.session.exec(query)).first()
+
+
+def _unmatched(journalled: Notification, news: News) -> None:
+    """The agreement has nothing it could be about: written down for people, as where no agreement is found at all."""
+    journalled.status, journalled.detail = "unmatched", news.request_id or news.payment_id
 
 
 def _look_at_page(change: Change, page: Authorization) -> None:

@@ -16,8 +16,10 @@ from store.tables import Attempt, Refund
 _TAKEN = (AttemptStatus.SUCCEEDED, AttemptStatus.REVERSED)
 
 
-async def refunded(change: Change, news: News) -> None:
-    """A refund has ended: one of ours, or one made at the provider, which is written down first."""
+async def refunded(change: Change, news: News) -> bool:
+    """A refund has ended: one of ours, or one made at the provider, which is written down first. Whether it is of
+    anything the agreement has.
+    """
     refund = await refunds.told_of(
         change.session,
         change.agreement.account_id,
@@ -28,16 +30,17 @@ async def refunded(change: Change, news: News) -> None:
     )
     refund = refund or await _made_at_provider(change, news)
     if refund is None:
-        return
+        return False
     refund.provider_id = refund.provider_id or news.reversal_id
     if news.claims is not None:
         # Its sender has proved too little to be believed: the provider is asked.
         refund.in_doubt, refund.next_try_at = True, change.now
-        return
+        return True
     verdict = news.verdict or Verdict.UNKNOWN
     if news.amount is not None and news.amount != refund.money:
         verdict = Verdict.UNKNOWN
     await refunds.apply(change, refund, rules.told(refunds.progress(refund), verdict, change.now), news.decline)
+    return True
 
 
 def undoes(attempt: Attempt, news: News) -> bool:
