@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -38,7 +39,13 @@ HASTY = Patience(
 """Of the process that goes on: gives up waiting soon, and takes over from the dead soon."""
 SLOW = replace(HASTY, authorization=timedelta(seconds=2), abandoned=timedelta(minutes=1))
 """Holds its key while it waits for a provider that does not answer here."""
-NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """An address that takes calls and answers none, however long its callers wait."""
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        yield f"127.0.0.1:{nobody.getsockname()[1]}"
 
 
 @asynccontextmanager
@@ -120,10 +127,11 @@ async def test_a_create_whose_process_is_killed_is_finished_by_its_repeat(
     temporal: Client,
     environment: dict[str, str],
     outside: httpx.AsyncClient,
+    silent: str,
     reaches_temporal: bool,
 ) -> None:
     """Killed after its workflow was started, and before; the answer was never given either way."""
-    given = environment | ({} if reaches_temporal else {"AUTODEBIT_TEMPORAL_ADDRESS": NOWHERE})
+    given = environment | ({} if reaches_temporal else {"AUTODEBIT_TEMPORAL_ADDRESS": silent})
     app = create_app(settings, database, vault, temporal, HASTY)
 
     async def committed() -> Agreement | None:
@@ -139,7 +147,7 @@ async def test_a_create_whose_process_is_killed_is_finished_by_its_repeat(
             )
 
         lost = asyncio.create_task(create(url))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (made := await committed()) is None or made.started != reaches_temporal:
                 await asyncio.sleep(0.005)
         process.kill()
@@ -149,7 +157,7 @@ async def test_a_create_whose_process_is_killed_is_finished_by_its_repeat(
             with pytest.raises(RPCError):
                 await temporal.get_workflow_handle(agreement_workflow_id(made.id)).describe()
         answers = [await create(living_url)]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while answers[-1].status_code == 409:
                 answers.append(await create(living_url))
         again = await create(living_url)

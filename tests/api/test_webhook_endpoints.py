@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from store.tables import Delivery, RetiredSecret
 from tests.api.conftest import Shop, assert_problem
 
 PATH = "/v1/webhook-endpoints"
+Span = tuple[datetime, datetime]
 
 
 async def made(shop: Shop, **body: Any) -> dict[str, Any]:
@@ -97,9 +99,11 @@ async def test_a_live_endpoint_stays_public(live_shop: Shop) -> None:
 async def test_secrets_overlap_for_as_long_as_asked(shop: Shop, database: Database) -> None:
     first = await made(shop)
     path = f"{PATH}/{first['id']}/rotate-secret"
-    secrets = {first["secret"]}
+    secrets, rotations = {first["secret"]}, list[Span]()
     for _ in range(2):
+        asked = datetime.now(UTC)
         rotated = (await shop.post(path)).json()
+        rotations.append((asked, datetime.now(UTC)))
         secrets.add(rotated.pop("secret"))
         assert rotated == (await shop.get(f"{PATH}/{first['id']}")).json()
     assert len(secrets) == 3
@@ -109,14 +113,16 @@ async def test_secrets_overlap_for_as_long_as_asked(shop: Shop, database: Databa
             query = select(RetiredSecret).where(RetiredSecret.endpoint_id == first["id"]).order_by(RetiredSecret.id)
             return list(await session.exec(query))
 
-    def sign_for(rows: list[RetiredSecret]) -> list[int]:
-        """How many seconds."""
-        return [round((row.signs_until - row.created_at).total_seconds()) for row in rows]
+    def sign_for(overlap: timedelta, rows: list[RetiredSecret], rotations: list[Span]) -> bool:
+        """Counted from some moment of the rotation, however long it took."""
+        ended = [row.signs_until - overlap for row in rows]
+        return all(asked <= at <= answered for at, (asked, answered) in zip(ended, rotations, strict=True))
 
-    assert sign_for(await retired()) == [86400, 86400]
+    assert sign_for(timedelta(days=1), await retired(), rotations)
+    asked = datetime.now(UTC)
     assert (await shop.post(path, {"overlap": 600})).status_code == 200
     rows = await retired()
-    assert sign_for(rows[-1:]) == [600]
+    assert sign_for(timedelta(minutes=10), rows[-1:], [(asked, datetime.now(UTC))])
     assert len({row.signs_until for row in rows}) == 1, "a shorter overlap ends earlier ones, too"
     for overlap in (-1, 30 * 86400 + 1, "600", 1.5, True):
         assert_problem(await shop.post(path, {"overlap": overlap}), 422, "invalid_request", "/overlap")
