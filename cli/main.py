@@ -218,8 +218,7 @@ def sandbox_merchant(
 
 _NOT_REACHABLE = 3
 """As docs/cli.md tells; 1 is what `audit` and `reconcile` say of the ledger."""
-_NOT_NOW = ("57P01", "57P02", "57P03")
-"""What PostgreSQL says while it goes down and comes up: admin_shutdown, crash_shutdown, cannot_connect_now."""
+_AWAY = {"PostgreSQL": "PostgreSQL cannot be reached", "Temporal": "Temporal does not answer"}
 
 
 def main() -> None:
@@ -248,19 +247,18 @@ def _in_one_line() -> None:
     except Exception as error:
         if (away := _away(error)) is None:
             raise
-        typer.echo(f"autodebit: {away}: {str(error).splitlines()[0]}", err=True)
+        said = next(iter(str(error).splitlines()), type(error).__name__)  # a time-out says nothing of itself
+        typer.echo(f"autodebit: {away}: {said}", err=True)
         sys.exit(_NOT_REACHABLE)
 
 
 def _away(error: Exception) -> str | None:
     """What does not answer."""
-    if isinstance(error, RuntimeError):
-        return "Temporal does not answer" if str(error).startswith("Failed client connect") else None
-    from sqlalchemy.exc import DBAPIError
+    from api import outages
 
-    refused = isinstance(error, ConnectionError | TimeoutError | socket.gaierror)
-    ending = isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _NOT_NOW
-    return "PostgreSQL cannot be reached" if refused or ending else None
+    if isinstance(error, OSError) and not isinstance(error, ConnectionError | TimeoutError | socket.gaierror):
+        return None  # about a file of the command's, most likely
+    return _AWAY.get(outages.what_is_away(error) or "")
 
 
 def leave(ended: SystemExit) -> NoReturn:

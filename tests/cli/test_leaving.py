@@ -11,7 +11,9 @@ import time
 
 import pytest
 from cryptography.fernet import Fernet
+from temporalio.service import RPCError, RPCStatusCode
 
+from cli import main
 from tests.sandbox.support import free_port
 
 COMMAND = """
@@ -64,6 +66,32 @@ def test_a_server_that_is_away_is_told_in_one_line(command: list[str], given: di
     ended = subprocess.run(program, env=os.environ | NOWHERE | given, stderr=subprocess.PIPE, text=True)
     assert (ended.returncode, len(ended.stderr.splitlines())) == (3, 1), ended.stderr
     assert ended.stderr.startswith(f"autodebit: {said}")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (TimeoutError(), "PostgreSQL cannot be reached: TimeoutError"),
+        (RPCError("deadline\nexceeded", RPCStatusCode.DEADLINE_EXCEEDED, b""), "Temporal does not answer: deadline"),
+    ],
+)
+def test_what_is_away_is_named_however_little_its_error_says(
+    error: Exception, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["autodebit", "fails"])
+    main.app.command("fails")(fails)
+    with pytest.raises(SystemExit) as ended:
+        main._in_one_line()
+    main.app.registered_commands.pop()
+    assert (ended.value.code, capsys.readouterr().err) == (3, f"autodebit: {said}\n")
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), RuntimeError("a defect of ours")])
+def test_what_says_nothing_of_a_server_is_not_taken_for_an_outage(error: Exception) -> None:
+    assert main._away(error) is None
 
 
 def test_to_be_told_to_stop_is_no_failure_of_the_codec_server() -> None:
