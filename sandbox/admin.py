@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from fastapi import APIRouter
@@ -37,58 +38,70 @@ class ClockState(BaseModel):
     outstanding: int
 
 
-def shared_router(database: Database, agenda: Agenda, faults: Faults, keep_on_reset: frozenset[str]) -> APIRouter:
+@dataclass
+class BackDoor:
     """Ledger, notifications, clocks, faults, reset and health of one gateway's sandbox."""
-    router = APIRouter(prefix="/_sandbox")
 
-    def shown(session: Session, moment: Moment) -> ClockState:
+    database: Database
+    agenda: Agenda
+    faults: Faults
+    keep_on_reset: frozenset[str]
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/_sandbox")
+        router.add_api_route("/health", self.health, methods=["GET"])
+        router.add_api_route("/ledger", self.ledger, methods=["GET"])
+        router.add_api_route("/notifications", self.notifications, methods=["GET"])
+        router.add_api_route("/clocks/{clock}", self.clock, methods=["GET"])
+        router.add_api_route("/clocks/{clock}/advance", self.advance, methods=["POST"])
+        router.add_api_route("/faults", self.set_faults, methods=["POST"])
+        router.add_api_route("/reset", self.reset, methods=["POST"])
+        return router
+
+    async def health(self) -> dict[str, str]:
+        return {"status": "ok"}
+
+    async def ledger(self) -> Listing:
+        """Every movement of money tried, oldest first."""
+        with self.database.begin() as session:
+            return {"data": ledger.entries(session)}
+
+    async def notifications(self) -> Listing:
+        """Every message to a merchant, oldest first."""
+        with self.database.begin() as session:
+            return {"data": notifier.log_of(session)}
+
+    async def clock(self, clock: str) -> ClockState:
+        """How far a test clock has come here."""
+        with self.database.begin() as session:
+            if session.get(Clock, clock) is None:
+                return ClockState(id=clock, now=None, next_due_at=None, outstanding=0)
+            return self._state(session, clocks.read(session, clock))
+
+    async def advance(self, clock: str, body: Advance) -> ClockState:
+        """Moves a test clock; what falls due by that is under way when this answers, not finished."""
+        with self.database.begin() as session:
+            state = self._state(session, clocks.move(session, clock, body.to))
+        self.agenda.wake()
+        return state
+
+    async def set_faults(self, plan: FaultPlan) -> FaultPlan:
+        """Puts a plan of faults in force."""
+        with self.database.begin() as session:
+            self.faults.set(session, plan)
+        return plan
+
+    async def reset(self) -> dict[str, str]:
+        """Forgets everything but who the merchants are, and takes all faults off."""
+        self.database.empty(self.keep_on_reset)
+        with self.database.begin() as session:
+            self.faults.set(session, FaultPlan())
+        return {"status": "ok"}
+
+    def _state(self, session: Session, moment: Moment) -> ClockState:
         return ClockState(
             id=moment.clock or "",
             now=moment.now,
-            next_due_at=agenda.next_due(session, moment),
-            outstanding=agenda.outstanding(session, moment),
+            next_due_at=self.agenda.next_due(session, moment),
+            outstanding=self.agenda.outstanding(session, moment),
         )
-
-    @router.get("/health")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @router.get("/ledger")
-    async def ledger_entries() -> Listing:
-        with database.begin() as session:
-            return {"data": ledger.entries(session)}
-
-    @router.get("/notifications")
-    async def notifications() -> Listing:
-        with database.begin() as session:
-            return {"data": notifier.log_of(session)}
-
-    @router.get("/clocks/{clock}")
-    async def clock_state(clock: str) -> ClockState:
-        with database.begin() as session:
-            if session.get(Clock, clock) is None:
-                return ClockState(id=clock, now=None, next_due_at=None, outstanding=0)
-            return shown(session, clocks.read(session, clock))
-
-    @router.post("/clocks/{clock}/advance")
-    async def advance(clock: str, body: Advance) -> ClockState:
-        with database.begin() as session:
-            state = shown(session, clocks.move(session, clock, body.to))
-        agenda.wake()
-        return state
-
-    @router.post("/faults")
-    async def set_faults(plan: FaultPlan) -> FaultPlan:
-        with database.begin() as session:
-            faults.set(session, plan)
-        return plan
-
-    @router.post("/reset")
-    async def reset() -> dict[str, str]:
-        """Forgets everything but who the merchants are, and takes all faults off."""
-        database.empty(keep_on_reset)
-        with database.begin() as session:
-            faults.set(session, FaultPlan())
-        return {"status": "ok"}
-
-    return router

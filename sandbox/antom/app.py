@@ -8,12 +8,12 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from sandbox.admin import shared_router
+from sandbox.admin import BackDoor
 from sandbox.agenda import Agenda
 from sandbox.antom.admin import antom_router
 from sandbox.antom.authorizations import Authorizations
 from sandbox.antom.customs import Customs
-from sandbox.antom.gateway import Gateway
+from sandbox.antom.gateway import Gateway, Operations
 from sandbox.antom.keys import sandbox_key
 from sandbox.antom.messages import (
     ApplyTokenRequest,
@@ -29,7 +29,7 @@ from sandbox.antom.messages import (
 from sandbox.antom.notices import Notices, dialect
 from sandbox.antom.pages import Pages
 from sandbox.antom.payments import Payments
-from sandbox.antom.portal import portal_router
+from sandbox.antom.portal import Portal
 from sandbox.antom.refunds import Refunds
 from sandbox.antom.settings import AntomSettings
 from sandbox.antom.settlements import settlements_router
@@ -56,25 +56,8 @@ def create_app(database: Path, *, settings: AntomSettings | None = None) -> Fast
     payments = Payments(settings, agenda, notices, authorizations)
     refunds = Refunds(settings, agenda, notices)
     customs = Customs(settings, agenda)
-    gateway = Gateway(
-        books,
-        agenda,
-        faults,
-        settings,
-        key,
-        {
-            "authorizations/consult": (ConsultRequest, authorizations.consult),
-            "authorizations/applyToken": (ApplyTokenRequest, authorizations.apply_token),
-            "authorizations/revoke": (RevokeRequest, authorizations.revoke),
-            "payments/pay": (PayRequest, payments.pay),
-            "payments/inquiryPayment": (PaymentKey, payments.inquire),
-            "payments/cancel": (PaymentKey, payments.cancel),
-            "payments/refund": (RefundRequest, refunds.refund),
-            "payments/inquiryRefund": (RefundKey, refunds.inquire),
-            "customs/declare": (DeclareRequest, customs.declare),
-            "customs/inquiryDeclarationRequests": (DeclarationKeys, customs.inquire),
-        },
-    )
+    operations = _operations(authorizations, payments, refunds, customs)
+    gateway = Gateway(books, agenda, faults, settings, key, operations)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -85,10 +68,25 @@ def create_app(database: Path, *, settings: AntomSettings | None = None) -> Fast
 
     app = FastAPI(title="Antom sandbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(OriginForm)
-    app.include_router(shared_router(books, agenda, faults, KEPT_ON_RESET))
+    app.include_router(BackDoor(books, agenda, faults, KEPT_ON_RESET).router())
     app.include_router(antom_router(books, agenda, authorizations, key))
-    app.include_router(portal_router(books, agenda, payments, refunds))
+    app.include_router(Portal(books, agenda, payments, refunds).router())
     app.include_router(settlements_router(books))
     app.include_router(Pages(books, authorizations, notifier, settings).router())
     app.add_route("/ams/{operation:path}", gateway.serve, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
     return app
+
+
+def _operations(authorizations: Authorizations, payments: Payments, refunds: Refunds, customs: Customs) -> Operations:
+    return {
+        "authorizations/consult": (ConsultRequest, authorizations.consult),
+        "authorizations/applyToken": (ApplyTokenRequest, authorizations.apply_token),
+        "authorizations/revoke": (RevokeRequest, authorizations.revoke),
+        "payments/pay": (PayRequest, payments.pay),
+        "payments/inquiryPayment": (PaymentKey, payments.inquire),
+        "payments/cancel": (PaymentKey, payments.cancel),
+        "payments/refund": (RefundRequest, refunds.refund),
+        "payments/inquiryRefund": (RefundKey, refunds.inquire),
+        "customs/declare": (DeclareRequest, customs.declare),
+        "customs/inquiryDeclarationRequests": (DeclarationKeys, customs.inquire),
+    }

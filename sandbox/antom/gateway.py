@@ -37,6 +37,8 @@ GARBAGE = b'{"result": {"resultCode": "SUCC'
 JSON = "application/json; charset=UTF-8"
 
 Handler = Callable[[Call, Any], Answer]
+Operations = dict[str, tuple[type[Message], Handler]]
+"""By an API's path after the prefix: its message and what handles it."""
 
 
 class Refused(Exception):
@@ -54,14 +56,14 @@ class Caller:
 
 @dataclass
 class Gateway:
-    """Authenticates, dispatches, signs. `operations` maps an API's path after the prefix to its message and handler."""
+    """Authenticates, dispatches, signs."""
 
     database: Database
     agenda: Agenda
     faults: Faults
     settings: AntomSettings
     key: RSAPrivateKey
-    operations: dict[str, tuple[type[Message], Handler]]
+    operations: Operations
 
     async def serve(self, request: Request) -> Response:
         """Answers one request of a merchant. The transaction is committed before anything is written or cut."""

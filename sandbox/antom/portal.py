@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException
@@ -26,54 +27,62 @@ class PortalRefund(BaseModel):
     value: Annotated[int, Field(gt=0)] | None = None
 
 
-def portal_router(database: Database, agenda: Agenda, payments: Payments, refunds: Refunds) -> APIRouter:
+@dataclass
+class Portal:
     """`/_sandbox/payments`, `/_sandbox/refunds` and what was told of them; `request_id` is the merchant's."""
-    router = APIRouter(prefix="/_sandbox")
 
-    @router.post("/payments/{request_id}/refund")
-    async def refund(request_id: str, body: PortalRefund | None = None) -> dict[str, object]:
-        with database.begin() as session:
+    database: Database
+    agenda: Agenda
+    payments: Payments
+    refunds: Refunds
+
+    def router(self) -> APIRouter:
+        router = APIRouter(prefix="/_sandbox")
+        router.add_api_route("/payments/{request_id}/refund", self.refund, methods=["POST"])
+        router.add_api_route("/payments/{request_id}/cancel", self.cancel, methods=["POST"])
+        router.add_api_route("/refunds/{request_id}/fail", self.fail, methods=["POST"])
+        router.add_api_route("/notifications/{number}/resend", self.resend, methods=["POST"])
+        return router
+
+    async def refund(self, request_id: str, body: PortalRefund | None = None) -> dict[str, object]:
+        """Gives a payment back, or part of it."""
+        value = body.value if body else None
+        with self.database.begin() as session:
             payment = _payment(session, request_id)
-            made = refunds.on_portal(
-                session, clocks.read(session, payment.clock), payment, body.value if body else None
-            )
+            made = self.refunds.on_portal(session, clocks.read(session, payment.clock), payment, value)
             if isinstance(made, str):
                 raise HTTPException(409, made)
             shown: dict[str, object] = {"request_id": made.request_id, "value": made.value}
-        agenda.wake()
+        self.agenda.wake()
         return shown
 
-    @router.post("/payments/{request_id}/cancel")
-    async def cancel(request_id: str) -> dict[str, object]:
-        with database.begin() as session:
+    async def cancel(self, request_id: str) -> dict[str, object]:
+        """Cancels a payment in full."""
+        with self.database.begin() as session:
             payment = _payment(session, request_id)
-            if refusal := payments.on_portal(session, clocks.read(session, payment.clock), payment):
+            if refusal := self.payments.on_portal(session, clocks.read(session, payment.clock), payment):
                 raise HTTPException(409, refusal)
-        agenda.wake()
+        self.agenda.wake()
         return {"request_id": request_id}
 
-    @router.post("/refunds/{request_id}/fail")
-    async def fail(request_id: str) -> dict[str, object]:
+    async def fail(self, request_id: str) -> dict[str, object]:
         """The refund's money did not arrive."""
-        with database.begin() as session:
+        with self.database.begin() as session:
             refund = session.scalar(select(Refund).where(Refund.request_id == request_id))
             if refund is None:
                 raise HTTPException(404, "no such refund")
-            refunds.bounce(session, clocks.read(session, refund.clock), refund)
-        agenda.wake()
+            self.refunds.bounce(session, clocks.read(session, refund.clock), refund)
+        self.agenda.wake()
         return {"request_id": request_id}
 
-    @router.post("/notifications/{number}/resend")
-    async def resend(number: int) -> dict[str, object]:
+    async def resend(self, number: int) -> dict[str, object]:
         """Sends a notification once more, whether or not it was acknowledged."""
-        with database.begin() as session:
+        with self.database.begin() as session:
             message = session.get(Notification, number)
             if message is None:
                 raise HTTPException(404, "no such notification")
-            agenda.plan(session, clocks.read(session, message.clock), NOTIFY, str(number))
+            self.agenda.plan(session, clocks.read(session, message.clock), NOTIFY, str(number))
         return {"id": number}
-
-    return router
 
 
 def _payment(session: Session, request_id: str) -> Payment:

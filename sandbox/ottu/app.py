@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 
-from sandbox.admin import shared_router
+from sandbox.admin import BackDoor
 from sandbox.agenda import Agenda
 from sandbox.database import Database, Kept
 from sandbox.faults import Faults
@@ -71,7 +71,7 @@ def create_app(database: Path, *, settings: OttuSettings | None = None) -> FastA
         books.close()
 
     app = FastAPI(title="Ottu sandbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
-    app.include_router(shared_router(books, agenda, faults, KEPT_ON_RESET))
+    app.include_router(BackDoor(books, agenda, faults, KEPT_ON_RESET).router())
     app.include_router(ottu_router(books))
     app.include_router(Pages(books, payments, Checkout(payments, notices), notifier, settings).router())
     app.add_route("/b/{path:path}", gateway.serve, methods=["GET", "POST", "PUT", "PATCH", "DELETE"])

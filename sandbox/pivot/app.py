@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from sandbox.admin import shared_router
+from sandbox.admin import BackDoor
 from sandbox.agenda import Agenda
 from sandbox.database import Database, Kept
 from sandbox.faults import Faults
@@ -67,7 +67,7 @@ def create_app(database: Path, *, settings: PivotSettings | None = None) -> Fast
 
     app = FastAPI(title="Pivot sandbox", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_exception_handler(HTTPException, _no_such_route)
-    app.include_router(shared_router(books, agenda, faults, KEPT_ON_RESET))
+    app.include_router(BackDoor(books, agenda, faults, KEPT_ON_RESET).router())
     app.include_router(Admin(books, agenda, charges, notices).router())
     app.include_router(Pages(books, charges, payers, notifier, settings).router())
     app.add_route("/v1/access-token", gateway.issue_token, methods=["POST"])
