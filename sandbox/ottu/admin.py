@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from sandbox import clocks
@@ -73,7 +73,7 @@ def ottu_router(database: Database) -> APIRouter:
     @router.get("/credentials")
     async def credentials() -> dict[str, list[dict[str, object]]]:
         with database.begin() as session:
-            rows = session.scalars(select(Card).order_by(Card.created, Card.id))
+            rows = session.scalars(select(Card).order_by(Card.created, text("rowid")))
             return {"data": [_shown(session, row) for row in rows]}
 
     @router.post("/credentials/{credential_id}/script")

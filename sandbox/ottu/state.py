@@ -8,7 +8,7 @@ import string
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Index, select
+from sqlalchemy import Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from sandbox.database import NEVER_REUSED, Table
@@ -245,7 +245,7 @@ def card_of(session: Session, merchant_id: str, customer_id: str | None, token: 
 def cards_of(session: Session, merchant_id: str, customer_id: str) -> list[Card]:
     """A customer's cards, the newest first."""
     own = select(Card).where(Card.merchant_id == merchant_id, Card.customer_id == customer_id, Card.deleted.is_(False))
-    return list(session.scalars(own.order_by(Card.created.desc(), Card.id)))
+    return list(session.scalars(own.order_by(Card.created.desc(), text("rowid DESC"))))
 
 
 def agreements_of(session: Session, card: Card) -> list[str]:

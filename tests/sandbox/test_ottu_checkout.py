@@ -228,6 +228,8 @@ async def test_another_card_takes_the_agreement_over(ottu: Merchant) -> None:
     assert [card["token"] for card in await ottu.cards(agreement_id="AGR-0042")] == [new]
     locks = {card["token"]: card["agreements"] for card in await ottu.cards()}
     assert locks == {old: [], new: ["AGR-0042"]}
+    assert list(locks) == [new, old], "the newest first, also of one instant"
+    assert [card["token"] for card in (await ottu.admin("credentials"))["data"]] == [old, new]
     card = "/b/pbl/v2/card/{}/?customer_id=cust_7781&type=sandbox"
     await ottu.call(card.format(new), method="DELETE", expect=400)
     assert await ottu.call(card.format(old), method="DELETE", expect=204) is None
