@@ -26,7 +26,7 @@ async def chromium() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         # Root has no sandbox to run it in.
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        started = await playwright.chromium.launch(executable_path=program, args=arguments)
+        started = await playwright.chromium.launch(executable_path=program, args=arguments, timeout=_PATIENCE)
         yield started
         await started.close()
 
