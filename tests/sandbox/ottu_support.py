@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from tests.sandbox.support import PATIENCE, serving
 START = datetime(2026, 11, 20, 9, 15, 2, tzinfo=UTC)
 MERCHANT, API_KEY, HMAC_KEY = "mer_desert", "DESERTBK.s3cret", "local-sandbox-hmac-key"
 FAST = OttuSettings(notification_delay=timedelta(milliseconds=10), hold=1.0, answer_within=10.0, speed=50.0)
+PATIENT = replace(FAST, answer_within=PATIENCE / 2)
+"""Its page goes on only once the merchant was told, however long that takes."""
 VISA, MASTERCARD, DECLINED = "4508750015741019", "5123450000000008", "5555555555554444"
 CHALLENGED, SOON, EXPIRED = "4012000033330026", "2223000000000007", "4012888888881881"
 AGREEMENT = {
@@ -226,13 +228,22 @@ async def debits(ottu: Merchant) -> list[str]:
 
 
 @asynccontextmanager
-async def an_ottu(folder: Path, settings: OttuSettings = FAST) -> AsyncIterator[Merchant]:
-    """A running sandbox with one merchant and its inbox."""
+async def an_inbox() -> AsyncIterator[Inbox]:
     inbox, hooks = Inbox(), FastAPI()
     hooks.add_route("/{path:path}", inbox.take, methods=["POST"])
-    async with serving(hooks) as inbox.url, serving(create_app(folder / "ottu.sqlite3", settings=settings)) as url:
-        merchant = Merchant(url, inbox)
+    async with serving(hooks) as inbox.url:
+        yield inbox
+        inbox.never.set()
+
+
+@asynccontextmanager
+async def an_ottu(
+    folder: Path, settings: OttuSettings = PATIENT, inbox: Inbox | None = None
+) -> AsyncIterator[Merchant]:
+    """A running sandbox with one merchant, and an inbox of its own unless one is given."""
+    app = create_app(folder / "ottu.sqlite3", settings=settings)
+    async with nullcontext(inbox) if inbox else an_inbox() as told, serving(app) as url:
+        merchant = Merchant(url, told)
         await merchant.register()
         yield merchant
-        inbox.never.set()
         await merchant.http.aclose()

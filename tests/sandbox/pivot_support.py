@@ -24,6 +24,8 @@ from tests.sandbox.support import PATIENCE, serving
 START = datetime(2027, 1, 31, 1, tzinfo=UTC)
 CLIENT_ID, SECRET, KEY = "cli_1", "sec_1", "callback-key-1"
 FAST = PivotSettings(notification_delay=timedelta(milliseconds=10), hold=0.5)
+PATIENT = replace(FAST, acknowledge_within=PATIENCE / 2)
+"""Its pages go on only once the merchant was told, however long that takes."""
 FRICTIONLESS, CHALLENGE = "4440000112200001", "4440000112290002"
 URLS = {
     "successReturnUrl": "https://shop.example/ok",
@@ -247,7 +249,7 @@ async def a_pivot_sandbox(folder: Path, **settings: Any) -> AsyncIterator[tuple[
     callbacks = Callbacks()
     app = FastAPI()
     app.add_route("/{path:path}", callbacks.take, methods=["POST"])
-    sandbox = create_app(folder / "pivot.sqlite3", settings=replace(FAST, **settings))
+    sandbox = create_app(folder / "pivot.sqlite3", settings=replace(PATIENT, **settings))
     async with serving(app) as inbox, serving(sandbox) as url:
         callbacks.url = f"{inbox}/hooks"
         shop = Shop(url, callbacks.url)

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ SUCCESS = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessa
 FAST = AntomSettings(notification_delay=AntomSettings.notification_delay / 10, hold=1.0)
 PATIENCE = 60.0
 """Seconds for what is awaited: on a machine that is busy with much else everything takes long."""
+PATIENT = replace(FAST, acknowledge_within=PATIENCE / 2)
+"""Its pages go on only once the merchant was told, however long that takes."""
 IMPATIENCE = httpx.Timeout(PATIENCE, read=0.2)
 """Of a caller who does not wait for an answer, though for the connection."""
 
@@ -241,7 +243,7 @@ KEY = generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @asynccontextmanager
-async def a_sandbox(folder: Path, settings: AntomSettings = FAST) -> AsyncIterator[tuple[Merchant, Inbox]]:
+async def a_sandbox(folder: Path, settings: AntomSettings = PATIENT) -> AsyncIterator[tuple[Merchant, Inbox]]:
     """A running sandbox with one merchant on a test clock, and the merchant's inbox."""
     async with an_inbox() as inbox, serving(create_app(folder / "antom.sqlite3", settings=settings)) as url:
         merchant = Merchant(url, KEY, clock="clk_1", now=START)

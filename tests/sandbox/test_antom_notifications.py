@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox.support import FAST, START, SUCCESS, Inbox, Merchant, a_sandbox, code, until
+from tests.sandbox.support import PATIENT, START, SUCCESS, Inbox, Merchant, a_sandbox, code, until
 
 WAITS = [timedelta(minutes=m) for m in (0, 2, 10, 10, 60, 120, 360, 900)]
 """gateways/antom.md §4.1."""
@@ -80,7 +80,7 @@ async def test_a_message_to_nobody_is_tried_again_too(merchant: Merchant, inbox:
 
 
 async def test_resending_can_be_off_as_at_the_real_sandbox(tmp_path: Path) -> None:
-    async with a_sandbox(tmp_path, replace(FAST, resend=False)) as (merchant, inbox):
+    async with a_sandbox(tmp_path, replace(PATIENT, resend=False)) as (merchant, inbox):
         token = (await merchant.token())["accessToken"]
         inbox.answers = [(500, {})]
         await merchant.pay(token)
@@ -89,7 +89,7 @@ async def test_resending_can_be_off_as_at_the_real_sandbox(tmp_path: Path) -> No
 
 
 async def test_without_a_clock_everything_runs_in_real_time_at_the_set_speed(tmp_path: Path) -> None:
-    async with a_sandbox(tmp_path, replace(FAST, speed=300)) as (merchant, inbox):
+    async with a_sandbox(tmp_path, replace(PATIENT, speed=300)) as (merchant, inbox):
         merchant.clock = merchant.now = None
         token = (await merchant.token("processing_then_success"))["accessToken"]
         inbox.answers = [(500, {})]

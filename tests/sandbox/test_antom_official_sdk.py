@@ -56,7 +56,7 @@ from fastapi import FastAPI, Request, Response
 
 from sandbox.antom.app import create_app
 from sandbox.antom.keys import public_text
-from tests.sandbox.support import CLIENT_ID, FAST, KEY, PATIENCE, SUCCESS, serving
+from tests.sandbox.support import CLIENT_ID, KEY, PATIENCE, PATIENT, SUCCESS, serving
 
 HOST = "https://open-sea-global.alipay.com"
 # The SDK reads bare base64 only as PKCS#1.
@@ -89,13 +89,13 @@ async def sdk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 
     hooks = FastAPI()
     hooks.add_route("/hooks", take, methods=["POST"])
-    async with serving(hooks) as hook, serving(create_app(tmp_path / "antom.sqlite3", settings=FAST)) as url:
+    async with serving(hooks) as hook, serving(create_app(tmp_path / "antom.sqlite3", settings=PATIENT)) as url:
 
         def plain(**_: Any) -> http.client.HTTPConnection:
             return http.client.HTTPConnection("127.0.0.1", urlsplit(url).port, timeout=PATIENCE)
 
         monkeypatch.setattr(default_http_rpc, "http_client", SimpleNamespace(HTTPSConnection=plain))
-        async with httpx.AsyncClient(trust_env=False) as admin:
+        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as admin:
             registered = await admin.post(
                 f"{url}/_sandbox/clients",
                 json={"client_id": request.param, "public_key": public_text(KEY), "notify_url": f"{hook}/hooks"},
@@ -184,7 +184,7 @@ def by(request: Any, **ids: Any) -> Any:
 async def grant(sdk: Sdk, script: str = "", wallet: Any = CustomerBelongsTo.GCASH) -> Any:
     opened = await sdk.execute(consult(wallet))
     page = f"{sdk.url}/wallet/authorize?{urlsplit(opened['normalUrl']).query}"
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as browser:
         back = await browser.post(page, data={"decision": "approve", "script": script})
     code = parse_qs(urlsplit(back.headers["location"]).query)["authCode"][0]
     body = await sdk.execute(apply_token(GrantType.AUTHORIZATION_CODE, wallet, auth_code=code))

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from sandbox.antom.keys import public_text
-from tests.sandbox.support import CLIENT_ID, FAST, START, Inbox, Merchant, a_sandbox, code, until
+from tests.sandbox.support import CLIENT_ID, FAST, PATIENT, START, Inbox, Merchant, a_sandbox, code, until
 
 DAY = timedelta(days=1)
 
@@ -262,7 +262,7 @@ async def test_a_code_repeats_its_tokens_for_a_minute_and_then_is_dead(merchant:
 
 
 async def test_a_code_can_be_set_to_work_strictly_once(tmp_path: Path) -> None:
-    async with a_sandbox(tmp_path, replace(FAST, code_repeats=False)) as (merchant, _):
+    async with a_sandbox(tmp_path, replace(PATIENT, code_repeats=False)) as (merchant, _):
         auth_code = await merchant.approve(await merchant.consult())
         assert code(await exchange(merchant, auth_code)) == "SUCCESS"
         assert code(await exchange(merchant, auth_code)) == "PARAM_ILLEGAL"

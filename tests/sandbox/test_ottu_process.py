@@ -12,10 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from tests.sandbox.ottu_support import START, Inbox, Merchant, said
-from tests.sandbox.support import PATIENCE, free_port, serving
+from tests.sandbox.ottu_support import START, Merchant, an_inbox, said
+from tests.sandbox.support import PATIENCE, free_port
 from tests.sandbox.test_sandbox_process import healthy
 
 
@@ -36,9 +35,8 @@ async def sandbox_process(data: Path, port: int) -> AsyncIterator[subprocess.Pop
 
 
 async def test_a_killed_sandbox_carries_on(tmp_path: Path) -> None:
-    port, inbox, hooks = free_port(), Inbox(), FastAPI()
-    hooks.add_route("/{path:path}", inbox.take, methods=["POST"])
-    async with serving(hooks) as inbox.url, httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
+    port = free_port()
+    async with an_inbox() as inbox, httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as http:
         ottu = Merchant(f"http://127.0.0.1:{port}", inbox, http=http)
         async with sandbox_process(tmp_path, port) as process:
             await ottu.register()
