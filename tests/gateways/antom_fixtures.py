@@ -21,7 +21,7 @@ CLIENT_ID = "SANDBOX_5X00000000000001"
 MERCHANT_KEY = rsa.generate_private_key(65537, 2048)
 ANTOM_KEY = rsa.generate_private_key(65537, 2048)
 FORGER_KEY = rsa.generate_private_key(65537, 2048)
-CALL = Call(timedelta(seconds=5))
+CALL = Call(timedelta(seconds=30))
 AMOUNT = Money(currency="PHP", value=49900)
 CHARGE = ChargeRequest(
     request_id="att_1",

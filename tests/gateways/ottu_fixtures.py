@@ -26,7 +26,7 @@ from gateways.port import (
 
 API_KEY, HMAC_KEY = "DESERTBK.s3cret", "local-sandbox-hmac-key"
 START = datetime(2026, 11, 20, 9, 15, 2, tzinfo=UTC)
-CALL = Call(timedelta(seconds=5), "clk_1", START)
+CALL = Call(timedelta(seconds=30), "clk_1", START)
 AMOUNT = Money(currency="KWD", value=12_500)
 SESSION = "9be27d4b6f8a5d90c1e4b7723a6d58f0e13f1c0a"
 ORDER = "agr_1-c2-a1"

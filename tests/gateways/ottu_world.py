@@ -47,7 +47,7 @@ class World:
 
     @property
     def call(self) -> Call:
-        return Call(timedelta(seconds=5), self.ottu.clock, self.ottu.now)
+        return Call(timedelta(seconds=30), self.ottu.clock, self.ottu.now)
 
     async def page(self, amount: Money | None = AMOUNT, **changes: Any) -> tuple[str, str]:
         """Handle and address of a page on which the customer pays and agrees."""
@@ -88,7 +88,7 @@ class World:
     async def open(self, request: ChargeRequest) -> OpenAnswer:
         return await self.gateway.open(self.account, request, self.call)
 
-    async def charge(self, request: ChargeRequest, timeout: float = 5) -> tuple[ChargeRequest, ChargeAnswer]:
+    async def charge(self, request: ChargeRequest, timeout: float = 30) -> tuple[ChargeRequest, ChargeAnswer]:
         """Opens and charges, as the engine does: the handle is known before money can move."""
         opened = await self.open(request)
         assert opened.verdict is Verdict.SUCCEEDED, opened

@@ -23,7 +23,7 @@ from gateways.port import (
 )
 
 CLIENT_ID, SECRET, CALLBACK_KEY = "cli_1", "sec_1", "callback-key-1"
-CALL = Call(timedelta(seconds=5))
+CALL = Call(timedelta(seconds=30))
 AMOUNT = Money(currency="IDR", value=150_000_00)
 REQUEST_ID = "agr_01jd3w-c1-a1"
 CHARGE = ChargeRequest(

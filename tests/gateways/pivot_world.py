@@ -32,7 +32,7 @@ from gateways.port import (
 )
 from sandbox.pivot.app import create_app
 from tests.gateways.pivot_fixtures import AMOUNT, CALL, CALLBACK_KEY, CHARGE, CLIENT_ID, PAGE, SECRET, account
-from tests.sandbox.pivot_support import FAST
+from tests.sandbox.pivot_support import PATIENT
 from tests.sandbox.support import serving, until
 
 NUMBERS = count(1)
@@ -115,7 +115,7 @@ class World:
 @asynccontextmanager
 async def a_world(folder: Path, **switches: Any) -> AsyncIterator[World]:
     merchant = FastAPI()
-    sandbox = create_app(folder / "pivot.sqlite3", settings=replace(FAST, **switches))
+    sandbox = create_app(folder / "pivot.sqlite3", settings=replace(PATIENT, **switches))
     async with serving(sandbox) as url, serving(merchant) as address, client() as http:
         it = World(url, f"{address}/notifications/pivot/gwa_1", account(url, sandbox=True), Pivot(http), http)
 

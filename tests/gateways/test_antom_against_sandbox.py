@@ -116,7 +116,7 @@ async def _up(server: uvicorn.Server) -> tuple[asyncio.Task[None], str]:
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     books: Path = tmp_path_factory.mktemp("antom") / "antom.sqlite3"
-    sandbox = Server(create_app(books, settings=AntomSettings(hold=2)), "127.0.0.1", 0)
+    sandbox = Server(create_app(books, settings=AntomSettings(hold=2, acknowledge_within=30)), "127.0.0.1", 0)
     merchant = FastAPI()
     receiver = Server(merchant, "127.0.0.1", 0)
     serving, url = await _up(sandbox)
@@ -212,7 +212,7 @@ async def test_an_unknown_debit_is_told_by_the_inquiry(
 
 async def test_a_debit_in_process_is_decided_when_its_clock_gets_there(world: World) -> None:
     start = datetime(2031, 1, 31, 1, tzinfo=UTC)
-    call = Call(timedelta(seconds=5), "clk_settle", start)
+    call = Call(timedelta(seconds=30), "clk_settle", start)
     request = world.debit(await world.authorized("processing_then_success", call))
     got = await world.antom.charge(world.account, request, call)
     early = await world.antom.inquire(world.account, request.request_id, call)
@@ -239,7 +239,7 @@ async def test_cancel_ends_what_is_unfinished_and_gives_back_what_is_paid(world:
 
 
 async def test_cancel_too_late_says_so(world: World) -> None:
-    call = Call(timedelta(seconds=5), "clk_window", datetime(2031, 5, 1, 1, tzinfo=UTC))
+    call = Call(timedelta(seconds=30), "clk_window", datetime(2031, 5, 1, 1, tzinfo=UTC))
     request = world.debit(await world.authorized(call=call))
     await world.antom.charge(world.account, request, call)
     late = replace(call, now=datetime(2031, 5, 1, 16, 15, tzinfo=UTC))

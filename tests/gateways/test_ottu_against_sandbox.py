@@ -106,7 +106,7 @@ async def test_an_unknown_debit_is_told_by_its_session(
     world: World, script: str, evidence: str, truth: Verdict
 ) -> None:
     # The sandbox itself hangs up after a second.
-    patience = 0.7 if script == "timeout" else 5
+    patience = 0.7 if script == "timeout" else 30
     request, got = await world.charge(world.debit(await world.agreed(script)), timeout=patience)
     found = await world.inquire(request)
     assert (got.verdict, got.evidence) == (Verdict.UNKNOWN, evidence)

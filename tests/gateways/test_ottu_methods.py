@@ -18,7 +18,7 @@ from tests.sandbox.ottu_support import an_ottu
 async def test_only_gateways_that_save_cards_and_debit_them_are_listed(tmp_path: Path) -> None:
     async with an_ottu(tmp_path) as ottu, httpx.AsyncClient(trust_env=False) as client:
         ours = account(sandbox=True, base_url=ottu.base_url)
-        found = await auto_debit(client, ours, Call(timedelta(seconds=5)))
+        found = await auto_debit(client, ours, Call(timedelta(seconds=30)))
     listed = {method.code: method for method in found}
     assert set(listed) == {code for code, mid in MIDS.items() if mid.tokenizable and mid.auto_debit}
     assert "knet-kwd" not in listed
@@ -29,4 +29,4 @@ async def test_without_an_answer_nothing_is_claimed() -> None:
     async with httpx.AsyncClient(trust_env=False) as client:
         nobody = account(base_url="http://127.0.0.1:9")
         with pytest.raises(Unanswered, match="not_connected"):
-            await auto_debit(client, nobody, Call(timedelta(seconds=5)))
+            await auto_debit(client, nobody, Call(timedelta(seconds=30)))

@@ -20,7 +20,7 @@ from tests.sandbox.support import until
 
 @pytest.fixture(scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with a_world(tmp_path_factory.mktemp("pivot")) as it:
+    async with a_world(tmp_path_factory.mktemp("pivot"), hold=2.5) as it:
         yield it
 
 
@@ -106,8 +106,8 @@ async def test_an_unknown_debit_is_told_by_looking_and_repeated_safely(
     world: World, script: str, evidence: str, truth: Verdict
 ) -> None:
     request = world.debit(await world.saved(f"{script},success"))
-    # The sandbox itself hangs up after half a second.
-    call = replace(CALL, timeout=timedelta(seconds=0.3)) if script == "timeout" else CALL
+    # The sandbox itself hangs up after two and a half seconds. It must have been asked before: the repeat is scripted.
+    call = replace(CALL, timeout=timedelta(seconds=1.5)) if script == "timeout" else CALL
     got = await world.pivot.charge(world.account, request, call)
     found = await world.inquire(request)
     again = await world.pivot.charge(world.account, request, CALL)
@@ -126,7 +126,7 @@ async def test_an_unknown_debit_is_told_by_looking_and_repeated_safely(
 async def test_a_debit_in_process_is_decided_when_its_clock_gets_there(
     world: World, script: str, final: Verdict
 ) -> None:
-    call = Call(timedelta(seconds=5), f"clk_{script}", START)
+    call = Call(timedelta(seconds=30), f"clk_{script}", START)
     request = world.debit(await world.saved(script, call))
     await world.pivot.charge(world.account, request, call)
     early = await world.inquire(request, call)
@@ -156,7 +156,7 @@ async def test_callbacks_only_say_look(world: World, script: str) -> None:
 
 
 async def test_a_late_callback_is_not_needed(world: World) -> None:
-    call = Call(timedelta(seconds=5), "clk_late", START)
+    call = Call(timedelta(seconds=30), "clk_late", START)
     request = world.debit(await world.saved("late_notification", call))
     await world.pivot.charge(world.account, request, call)
 
@@ -203,7 +203,7 @@ async def test_a_debit_that_needs_the_customer_after_all_is_declined_as_that(wor
 
 
 async def test_refunds(world: World) -> None:
-    call = Call(timedelta(seconds=5), "clk_refunds", START)
+    call = Call(timedelta(seconds=30), "clk_refunds", START)
     request = world.debit(await world.saved(call=call))
     payment_id = (await world.pivot.charge(world.account, request, call)).payment_id
     assert payment_id is not None

@@ -79,7 +79,7 @@ async def test_a_page_without_a_payment_takes_the_smallest_amount_to_be_given_ba
 
 
 async def test_a_customer_who_does_not_let_the_card_be_saved_is_declined_with_the_payment(world: World) -> None:
-    call = Call(timedelta(seconds=5), "clk_unsaved", START)
+    call = Call(timedelta(seconds=30), "clk_unsaved", START)
     _, page = await world.page(call=call)
     await world.decide(page, save="off")
     early = await world.pivot.exchange(world.account, "CARD", page.handle or "", call)
@@ -119,7 +119,7 @@ async def test_a_first_payment_that_fails_leaves_no_token(
 
 
 async def test_a_page_nobody_used_ends_by_itself_and_cannot_be_ended_before(world: World) -> None:
-    call = Call(timedelta(seconds=5), "clk_page", START)
+    call = Call(timedelta(seconds=30), "clk_page", START)
     request_id, page = await world.page(call=call)
     refused = await world.pivot.cancel(world.account, request_id, call, page.handle)
     end = START + timedelta(minutes=15)
