@@ -37,15 +37,15 @@ def test_a_renewed_token_is_all_an_invalid_one_needs() -> None:
 @given(
     advice=st.sampled_from(["24", "25", "26", "27", "28", "29", "30"]),
     code=st.sampled_from([None, "VERIFY_TIMES_EXCEED_LIMIT"]),
-    hours=st.floats(0, 300),
+    after=st.timedeltas(timedelta(0), timedelta(hours=300)),
 )
-def test_nobody_is_earlier_than_the_planned_retry_s_floors(advice: str, code: str | None, hours: float) -> None:
+def test_nobody_is_earlier_than_the_planned_retry_s_floors(advice: str, code: str | None, after: timedelta) -> None:
     """Whatever the policy waits: the decision's own floors are those a person is held to (payment-rules §2.2)."""
     waits = {"24": 1, "25": 24, "26": 48, "27": 96, "28": 144, "29": 192, "30": 240}
     floor = max(waits[advice], 24 if code else 0)
     decline = declined(Category.INSUFFICIENT_FUNDS, network_advice=advice, raw_code=code)
-    found = asked(timedelta(hours=hours), network="mastercard", decline=decline)
-    assert (found is None) is (hours >= floor)
+    found = asked(after, network="mastercard", decline=decline)
+    assert (found is None) is (after >= timedelta(hours=floor))
     if found is not None:
         assert found.until == NOW + timedelta(hours=floor)
 
