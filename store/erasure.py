@@ -14,7 +14,9 @@ from sqlalchemy import delete, text, update
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from agreements.attempts import UNFINISHED
 from agreements.erasure import without_person
+from agreements.refunds import RefundStatus
 from store import consents, journal, trail
 from store.actors import Actor
 from store.journal import JournalledMessage
@@ -42,10 +44,10 @@ _IN_THE_WAY = """
     from agreements where id = any(:agreements) and (ended is null or next_step_at is not null)
   union all
     select id || ': a debit that is ' || status from attempts
-    where agreement_id = any(:agreements) and status in ('sent', 'processing', 'unknown')
+    where agreement_id = any(:agreements) and status = any(:unfinished)
   union all
     select id || ': a refund that is ' || status from refunds
-    where agreement_id = any(:agreements) and (status in ('pending', 'unknown') or next_try_at is not null)
+    where agreement_id = any(:agreements) and (status = any(:on_their_way) or next_try_at is not null)
   union all
     select id || ': a declaration at customs that is ' || status from declarations
     where agreement_id = any(:agreements) and next_try_at is not null
@@ -122,8 +124,15 @@ async def erase(
 
 
 async def _refuse(session: AsyncSession, owner: Principal, customer_id: str, agreements: list[str]) -> None:
-    values = {"agreements": agreements, "merchant": owner.merchant_id, "livemode": owner.livemode}
-    asked = (await session.connection()).execute(text(_IN_THE_WAY), values | {"customer": customer_id})
+    values = {
+        "agreements": agreements,
+        "merchant": owner.merchant_id,
+        "livemode": owner.livemode,
+        "customer": customer_id,
+        "unfinished": UNFINISHED,
+        "on_their_way": (RefundStatus.PENDING, RefundStatus.UNKNOWN),
+    }
+    asked = (await session.connection()).execute(text(_IN_THE_WAY), values)
     if reasons := list((await asked).scalars()):
         raise NotYet(reasons)
 
