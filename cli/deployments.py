@@ -153,5 +153,5 @@ def _run(work: Callable[[Client, str], Awaitable[_T]]) -> _T:
     try:
         return asyncio.run(inside())
     except (NotThere, RPCError, TimeoutError) as error:
-        typer.echo(f"autodebit: {error or 'Temporal did not come to rest in time'}", err=True)
+        typer.echo(f"autodebit: {str(error) or 'Temporal did not come to rest in time'}", err=True)
         raise typer.Exit(1) from error

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from temporalio.api.batch.v1 import BatchOperationSignal
+from temporalio.api.deployment.v1 import RoutingConfig
 from temporalio.api.enums.v1 import BatchOperationState, RoutingConfigUpdateState, WorkerDeploymentVersionStatus
+from temporalio.api.taskqueue.v1 import TaskQueue, TaskQueueVersioningInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeBatchOperationRequest,
+    DescribeTaskQueueRequest,
     DescribeWorkerDeploymentRequest,
+    DescribeWorkerDeploymentVersionRequest,
     SetWorkerDeploymentCurrentVersionRequest,
     SetWorkerDeploymentRampingVersionRequest,
     StartBatchOperationRequest,
@@ -34,6 +38,8 @@ NUDGED = (AgreementWorkflow, RefundWorkflow, DeclarationWorkflow, CredentialChec
 """Those that rest for long. The others end within hours, or look after every round which build is wanted."""
 
 _PREFIX = "WORKER_DEPLOYMENT_VERSION_STATUS_"
+_SOON = timedelta(seconds=10)
+"""Within which Temporal's own word is waited for: it is about every partition of a queue."""
 
 
 class NotThere(Exception):
@@ -103,8 +109,44 @@ async def describe(client: Client, name: str) -> Deployment:
         ramping=routing.ramping_deployment_version.build_id or None,
         percent=routing.ramping_version_percentage,
         builds=tuple(sorted(builds, key=lambda build: build.since, reverse=True)),
-        settled=info.routing_config_update_state != RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS,
+        settled=info.routing_config_update_state != RoutingConfigUpdateState.ROUTING_CONFIG_UPDATE_STATE_IN_PROGRESS
+        or (datetime.now(UTC) - _changed_at(routing) > _SOON and await queues_know(client, routing)),
     )
+
+
+async def queues_know(client: Client, routing: RoutingConfig) -> bool:
+    """Whether every queue of the builds that are wanted says so itself.
+
+    On a busy server Temporal's own word may stay `in progress` for ever though all know (temporalio/temporal#11842,
+    open), and a promotion would look as if it had failed.
+    """
+    service = client.workflow_service
+    for version in (routing.current_deployment_version, routing.ramping_deployment_version):
+        if not version.build_id:
+            continue
+        asked = DescribeWorkerDeploymentVersionRequest(namespace=client.namespace, deployment_version=version)
+        for queue in (await service.describe_worker_deployment_version(asked)).version_task_queues:
+            request = DescribeTaskQueueRequest(
+                namespace=client.namespace, task_queue=TaskQueue(name=queue.name), task_queue_type=queue.type
+            )
+            if _wanted(routing) != _wanted((await service.describe_task_queue(request)).versioning_info):
+                return False
+    return True
+
+
+def _wanted(told: RoutingConfig | TaskQueueVersioningInfo) -> tuple[str, str, float]:
+    """The builds on which new runs begin, and the second one's share; one of nothing is none."""
+    share = told.ramping_version_percentage
+    return told.current_deployment_version.build_id, told.ramping_deployment_version.build_id if share else "", share
+
+
+def _changed_at(routing: RoutingConfig) -> datetime:
+    times = (
+        routing.current_version_changed_time,
+        routing.ramping_version_changed_time,
+        routing.ramping_version_percentage_changed_time,
+    )
+    return max(each.ToDatetime(UTC) for each in times)
 
 
 async def promote(client: Client, name: str, build_id: str, percent: float | None = None) -> None:

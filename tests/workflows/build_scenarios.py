@@ -28,7 +28,7 @@ MONTH = timedelta(days=30)
 
 async def promoted(client: Client, deployment: str, build: str) -> None:
     """Waits for the build's workers, and until every queue knows."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while True:
             try:
                 await deployments.promote(client, deployment, build)
@@ -80,7 +80,7 @@ class Moved:
 
     async def _at_rest(self, handle: WorkflowHandle[Any, Any], run: int) -> None:
         """Until the run has set its timer."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while True:
                 info = (await handle.describe()).raw_info
                 if (info.first_run_id != info.execution.run_id) is (run > 1) and info.history_length > 4:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 from temporalio import activity, workflow
+from temporalio.api.deployment.v1 import RoutingConfig, WorkerDeploymentVersion
 from temporalio.client import WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
@@ -169,6 +170,21 @@ class World:
         await until(partial(self.runs_beside, build, 0))
         del self.last[one.id.removeprefix("agreement/")]
 
+    async def every_queue_knows(self, build: str, instead_of: str) -> None:
+        """What stands in for Temporal's own word where that is not given."""
+        new, old = (
+            WorkerDeploymentVersion(deployment_name=self.deployment, build_id=each) for each in (build, instead_of)
+        )
+        halved = RoutingConfig(
+            current_deployment_version=old, ramping_deployment_version=new, ramping_version_percentage=50
+        )
+        for routing, known in (
+            (RoutingConfig(current_deployment_version=new), True),
+            (RoutingConfig(current_deployment_version=old), False),
+            (halved, False),
+        ):
+            assert await deployments.queues_know(self.client, routing) is known
+
     async def runs_beside(self, build: str, number: int) -> bool:
         return (await self.builds())[build] == number
 
@@ -195,6 +211,7 @@ async def test_running_agreements_move_to_changed_code_and_back(clock: WorkflowC
         async with world.worked("2.0", Changed):
             await world.tried_and_taken_back("2.0")
             await world.command("promote", "2.0")
+            await world.every_queue_knows("2.0", instead_of="1.0")
             assert (await world.builds())["2.0"] == 0, "what runs stays where it is"
             assert "none left" in await world.command("drain", "--rate", "50", "--within", "60")
             await until(partial(world.runs_on, {"2.0": 6, "1.0": 0}))
