@@ -28,7 +28,9 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 # Commits still reach the operating system: synchronous_commit=off would lose the last ones with kill -9.
-_THROWAWAY = {"fsync": "off", "full_page_writes": "off"}
+# Statistics are taken in a transaction with a number, which keeps what is written meanwhile out of the feed of events:
+# whoever reads their own write in a test would miss it now and then.
+_THROWAWAY = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 _ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
@@ -36,7 +38,9 @@ class Postgres:
     """The cluster in `<data>/postgres`; as root that may be a link to a place an unprivileged user can reach."""
 
     def __init__(self, data: Path, port: int, *, durable: bool = True) -> None:
-        """`durable=False` leaves flushing to the operating system: for tests, safe against kill -9, not a power cut."""
+        """`durable=False` is for tests, which last minutes: flushing is left to the operating system, safe against
+        kill -9 and not a power cut, and nothing is vacuumed.
+        """
         self._data = data.resolve()
         self._port = port
         self._durable = durable
