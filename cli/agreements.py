@@ -109,21 +109,21 @@ def _change(agreement: str, command: str, body: Json, as_json: bool) -> None:
 
 
 def _tell(door: FrontDoor, found: Json, timeline: list[Json]) -> None:
-    from rich.markup import escape
-
     from cli import in_words, tables
 
     console, zone = tables.console(), in_words.zone_of(found)
     mode = "" if found["livemode"] else " [dim](test mode)[/dim]"
-    console.print(f"[bold]{found['id']}[/bold]  {escape(found['reference'])}  {tables.status(found['status'])}{mode}\n")
+    console.print(
+        f"[bold]{found['id']}[/bold]  {tables.text(found['reference'])}  {tables.status(found['status'])}{mode}\n"
+    )
     for line in in_words.summary(found):
-        console.print(escape(line), soft_wrap=True)
+        console.print(tables.text(line), soft_wrap=True)
     charges = door.all("/v1/charges", agreement=found["id"])
     amounts = {each["id"]: in_words.owed(each) for each in charges}
     console.print(f"\n[bold]What happened[/bold] [dim](times in {zone})[/dim]")
     if purged := in_words.purged(timeline):
         console.print(f"[dim]{purged}[/dim]", soft_wrap=True)
     for entry in timeline:
-        line = escape(in_words.happened(entry, amounts, zone))
+        line = tables.text(in_words.happened(entry, amounts, zone))
         at = in_words.instant(entry["at"], zone)
         console.print(f"[dim]{at}[/dim]  " + (f"[dim]{line}[/dim]" if entry["kind"] == "decision" else line))

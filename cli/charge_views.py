@@ -45,7 +45,8 @@ def show(
     tables.attempts(found)
     for decision in found["decisions"]:
         entry = {"kind": "decision", "charge": found["id"], "cycle": found["cycle"], "decision": decision}
-        console.print(f"[dim]{in_words.instant(decision['at'])}  {in_words.happened(entry, {})}[/dim]", soft_wrap=True)
+        line = tables.text(in_words.happened(entry, {}))
+        console.print(f"[dim]{in_words.instant(decision['at'])}  {line}[/dim]", soft_wrap=True)
     if found["refunds"]:
         console.print()
         tables.refunds(found)

@@ -47,8 +47,6 @@ def tail(
 
 
 def _show(event: Json, as_json: bool) -> None:
-    from rich.markup import escape
-
     from cli import in_words, tables
 
     if as_json:
@@ -65,6 +63,6 @@ def _show(event: Json, as_json: bool) -> None:
     amounts = {charge["id"]: in_words.owed(charge)} if charge else {}
     tables.console().print(
         f"[dim]{in_words.instant(event['created_at'])}  {event['id']}[/dim]  {agreement['id']} "
-        f"{escape(agreement['reference'])}  {escape(in_words.happened(entry, amounts))}",
+        f"{tables.text(agreement['reference'])}  {tables.text(in_words.happened(entry, amounts))}",
         soft_wrap=True,
     )

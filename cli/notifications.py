@@ -95,6 +95,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one message: what it was about, what became of it, and why."""
+    from cli import tables
     from store import journal
 
     async def work(session: AsyncSession) -> tuple[Notification, GatewayAccount] | None:
@@ -108,7 +109,7 @@ def show(
         typer.echo(json.dumps(shown))
         return
     for name, value in shown.items():
-        typer.echo(f"{name + ':':12} {'' if value is None else value}".rstrip())
+        typer.echo(tables.visible(f"{name + ':':12} {'' if value is None else value}".rstrip()))
 
 
 @app.command()

@@ -26,18 +26,16 @@ By = Annotated[str | None, typer.Option("--by", help="Who; by default the user's
 @app.command("list")
 def list_() -> None:
     """Show the limits in force."""
-    from rich.table import Table
-
-    from cli.tables import console
+    from cli import tables
     from gateways.connectors import calls_per_charge
     from workflows import rates
 
-    table = Table("gateway", "for", "charges a second", "why", "by", "since (UTC)")
+    rows = []
     for gateway in calls_per_charge():
         found = _at_temporal(partial(rates.limits, gateway=gateway))
-        _row(table, gateway, "all", found.total)
-        _row(table, gateway, "each merchant", found.each_merchant)
-    console().print(table)
+        rows.append((gateway, "all", *_cells(found.total)))
+        rows.append((gateway, "each merchant", *_cells(found.each_merchant)))
+    tables.plain(("gateway", "for", "charges a second", "why", "by", "since (UTC)"), rows)
 
 
 @app.command("set")
@@ -93,10 +91,10 @@ def _at_temporal(work: Callable[[Client], Awaitable[Any]]) -> Any:
     return asyncio.run(inside())
 
 
-def _row(table: Any, gateway: str, whose: str, found: Limit) -> None:
+def _cells(found: Limit) -> tuple[str, ...]:
     rate = "no limit" if found.tasks_per_second is None else f"{found.tasks_per_second:.4g}"
     since = f"{found.since:%Y-%m-%d %H:%M}" if found.since else ""
-    table.add_row(gateway, whose, rate, found.reason, found.by, since)
+    return rate, found.reason, found.by, since
 
 
 def _known(gateway: str) -> str:

@@ -160,7 +160,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one difference: what ledger, file and notification say, and what to do."""
-    from cli import reconcile_report
+    from cli import reconcile_report, tables
     from store.tables import SettlementDifference
 
     async def work(session: AsyncSession) -> SettlementDifference | None:
@@ -175,7 +175,7 @@ def show(
         return
     for name, value in shown.items():
         if not isinstance(value, dict):
-            typer.echo(f"{name + ':':15} {'' if value is None else value}".rstrip())
+            typer.echo(tables.visible(f"{name + ':':15} {'' if value is None else value}".rstrip()))
 
 
 @app.command()

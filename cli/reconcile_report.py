@@ -52,9 +52,9 @@ _COLUMNS = (
 def tell(found: Reconciled) -> None:
     """On the terminal."""
     console = tables.console()
-    console.print(f"[bold]{found.statement}[/bold] [dim]of {found.account_id}[/dim]")
+    console.print(f"[bold]{tables.text(found.statement)}[/bold] [dim]of {found.account_id}[/dim]")
     for each in found.files:
-        console.print(f"  {each.name}: {each.rows} rows", markup=False)
+        console.print(f"  {tables.text(each.name)}: {each.rows} rows")
     for total in found.matching.totals:
         console.print("  " + _in_short(total), markup=False)
     unsettled = [each for each in found.differences if each.status is not DifferenceStatus.RESOLVED]

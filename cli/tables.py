@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,9 @@ from cli import in_words
 
 _PIPE = 500
 """Columns of a pipe: nothing is folded there."""
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""All but line breaks and tabulators."""
 
 _COLORS: Mapping[str, str] = {
     "active": "green",
@@ -38,6 +42,16 @@ def console() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE, highlight=False)
 
 
+def visible(said: str) -> str:
+    """What others have written, for a terminal: they could make it show, or do, what nobody asked for."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", said)
+
+
+def text(said: str) -> str:
+    """The same on one line, in which nothing is taken for markup."""
+    return escape(visible(said).replace("\n", " ").replace("\t", " "))
+
+
 def agreements(found: Sequence[Json]) -> None:
     """One row each."""
     _print(
@@ -45,9 +59,9 @@ def agreements(found: Sequence[Json]) -> None:
         [
             (
                 each["id"],
-                escape(each["reference"]),
+                text(each["reference"]),
                 status(each["status"]),
-                escape(each["customer"]["id"]),
+                text(each["customer"]["id"]),
                 in_words.rhythm(each["terms"]),
                 in_words.instant(each["next_charge_at"]),
                 in_words.total(each["totals"]["amount_paid"]),
@@ -88,7 +102,7 @@ def attempts(charge: Json) -> None:
                 status(each["status"]),
                 in_words.amount(each["amount"]),
                 in_words.instant(each["sent_at"]),
-                escape(_decline(each["decline"])),
+                text(_decline(each["decline"])),
                 each["gateway_request_id"],
             )
             for each in charge["attempts"]
@@ -106,7 +120,7 @@ def refunds(charge: Json) -> None:
                 status(each["status"]),
                 in_words.amount(each["amount"]),
                 each["origin"],
-                escape(each["reason"] or ""),
+                text(each["reason"] or ""),
             )
             for each in charge["refunds"]
         ],
@@ -114,22 +128,22 @@ def refunds(charge: Json) -> None:
 
 
 def plain(names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Any table; nothing in it is taken for markup."""
-    _print(names, [[escape(cell) for cell in row] for row in rows])
+    """Any table."""
+    _print(names, [[text(cell) for cell in row] for row in rows])
 
 
 def status(word: str) -> str:
     """In its color."""
     color = _COLORS.get(word)
-    text = word.replace("_", " ")
-    return f"[{color}]{text}[/{color}]" if color else text
+    words = word.replace("_", " ")
+    return f"[{color}]{words}[/{color}]" if color else words
 
 
 def purpose(charge: Json) -> str:
     """What a charge is for."""
     if charge["cycle"] is not None:
         return f"cycle {charge['cycle']}"
-    return escape(charge["description"] or charge["purpose"].replace("_", " "))
+    return text(charge["description"] or charge["purpose"].replace("_", " "))
 
 
 def _decline(decline: Json | None) -> str:
