@@ -41,7 +41,10 @@ class CutConnection(Response):
         if self.hold and await _gone(receive, self.hold):
             return
         peers = _address(scope["client"]), _address(scope["server"])
-        CuttableProtocol.open_transports[peers].abort()
+        transport = CuttableProtocol.open_transports.get(peers)
+        if transport is None:  # the caller was faster
+            return
+        transport.abort()
         await _gone(receive, timeout=5)
 
 

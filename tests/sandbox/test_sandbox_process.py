@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from sandbox.server import CutConnection
 from tests.sandbox.support import KEY, PATIENCE, START, Inbox, Merchant, an_inbox, code, free_port, until
 
 PROGRAM = """
@@ -124,3 +125,14 @@ def test_a_taken_port_is_an_error(tmp_path: Path) -> None:
         )
     assert second.returncode != 0
     assert f"could not start on port {port}".encode() in second.stderr
+
+
+async def test_a_caller_who_is_gone_before_the_connection_is_cut_is_no_error() -> None:
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def send(said: object) -> None:
+        raise AssertionError(f"an answer: {said}")
+
+    scope = {"type": "http", "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+    await CutConnection()(scope, receive, send)
