@@ -22,6 +22,8 @@ NOTIFY = "notify"
 """Kind of agenda row that sends a notification."""
 LATE = timedelta(hours=1)
 """How long after the fact late news comes."""
+OVERTAKEN_BY = timedelta(milliseconds=300)
+"""Real head start that shuffled news gives to what was sent after it."""
 LONGEST = 60.0
 """Seconds after which a merchant is given up even if the dialect would wait longer."""
 

@@ -15,16 +15,13 @@ from sandbox.agenda import NOW
 from sandbox.antom.answers import amount, iso, result
 from sandbox.antom.state import Client, Consult, Credential, Payment, Refund
 from sandbox.clocks import Moment
-from sandbox.notifier import Dialect, Notification, Notifier
+from sandbox.notifier import LATE, OVERTAKEN_BY, Dialect, Notification, Notifier
 from sandbox.wire import News
 
 WAITS = tuple(timedelta(minutes=minutes) for minutes in (2, 10, 10, 60, 120, 360, 900))
 """Between the eight sends; the first goes out at once."""
 ACKNOWLEDGED = {"result": {"resultCode": "SUCCESS", "resultStatus": "S", "resultMessage": "success"}}
 """The only body that stops the resending."""
-LATE = timedelta(hours=1)
-OVERTAKEN_BY = timedelta(milliseconds=300)
-"""Real head start that shuffled news gives to what was sent after it."""
 
 
 def dialect(key: RSAPrivateKey, resend: bool) -> Dialect:

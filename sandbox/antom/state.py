@@ -71,7 +71,7 @@ class Credential(Table):
 
 
 class Payment(Table):
-    """One debit. `answer_*` is the result of the call itself; `code` the payment's own, once it is decided."""
+    """One debit, also a refused one."""
 
     __tablename__ = "antom_payments"
     __table_args__ = (Index("antom_payments_by_request", "client_id", "request_id", unique=True),)

@@ -11,15 +11,12 @@ from sqlalchemy.orm import Session
 
 from sandbox.agenda import NOW
 from sandbox.clocks import Moment
-from sandbox.notifier import Dialect, Notification, Notifier
+from sandbox.notifier import LATE, OVERTAKEN_BY, Dialect, Notification, Notifier
 from sandbox.ottu.results import overtaken
 from sandbox.ottu.settings import OttuSettings
 from sandbox.ottu.state import Merchant, Transaction
 from sandbox.wire import News
 
-LATE = timedelta(hours=1)
-OVERTAKEN_BY = timedelta(milliseconds=300)
-"""Real head start that shuffled news gives to what was sent after it."""
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36"
 RETRIES = 2
 

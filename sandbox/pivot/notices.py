@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sandbox.agenda import NOW
 from sandbox.clocks import Moment
 from sandbox.database import Database
-from sandbox.notifier import LATE, Dialect, Notification, Notifier
+from sandbox.notifier import LATE, OVERTAKEN_BY, Dialect, Notification, Notifier
 from sandbox.pivot.state import Charge, Client, PaymentSession, Refund
 from sandbox.pivot.views import View, refund_view, session_view
 from sandbox.wire import News
@@ -21,8 +21,6 @@ WAITS = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 360, 72
 """Between the seven sends; the first goes out at once."""
 TRIED_AGAIN = (408, 429)
 """Of the answers below 500, those after which a callback is sent again."""
-OVERTAKEN_BY = timedelta(milliseconds=300)
-"""Real head start that shuffled news gives to what was sent after it."""
 FORGED = " (forged)"
 """Ending of a callback's type in the outbox when it is sent with a wrong key."""
 WRONG_KEY = "not-the-callback-api-key"

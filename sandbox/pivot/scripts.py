@@ -14,7 +14,6 @@ from sandbox.pivot.cards import (
     FAILURES,
     NOT_AUTHENTICATED,
     REQUIRE_REVIEW,
-    SUCCESS,
     USUAL_ISSUER_CODE,
     Outcome,
 )
@@ -95,8 +94,3 @@ def _step(word: str) -> Step | None:
     if failure not in FAILURES or (slash and issuer not in FAILURES[failure].split()):
         return None
     return Step(Outcome(failure, issuer or USUAL_ISSUER_CODE.get(failure)))
-
-
-def default() -> Step:
-    """What a debit does without a script."""
-    return Step(SUCCESS)
