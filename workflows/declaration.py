@@ -5,8 +5,6 @@ PostgreSQL decides and holds the truth. The provider sends no news of declaratio
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from temporalio import workflow
 from temporalio.common import Priority
 
@@ -14,19 +12,19 @@ with workflow.unsafe.imports_passed_through():
     from activities.contract import DECLARE, DeclarationInput, Urgency, gateway_queue
     from agreements.declarations import DeclarationStanding, DeclarationStatus
     from workflows import builds, calls
+    from workflows.beside import Beside
     from workflows.details import declaration_details
     from workflows.messages import DeclarationStart
 
 
 @workflow.defn
-class DeclarationWorkflow:
+class DeclarationWorkflow(Beside):
     """One per declaration. A month of questions, the rest of them six hours apart, leaves the history short."""
 
     @workflow.init
     def __init__(self, start: DeclarationStart) -> None:
+        super().__init__(start.declaration.as_of, on_test_clock=start.declaration.test_clock_id is not None)
         self._declaration = start.declaration
-        self._clock = start.declaration.as_of
-        self._nudges = 0
 
     @workflow.run
     async def run(self, start: DeclarationStart) -> DeclarationStatus:
@@ -55,29 +53,6 @@ class DeclarationWorkflow:
         self._clock = max(self._clock, self._declaration.as_of)
         self._show()
 
-    async def _rest(self, due_at: datetime) -> None:
-        """Waits for the next call. A test clock stands still, so only its tick can end the wait."""
-        clock, nudges = self._clock, self._nudges
-        wait = None if self._on_test_clock else due_at - self._now()
-        try:
-            await workflow.wait_condition(
-                lambda: self._clock > clock or self._nudges > nudges,
-                timeout=wait,
-                timeout_summary="ask the provider again",
-            )
-        except TimeoutError:
-            return
-
-    @workflow.signal
-    def tick(self, now: datetime) -> None:
-        """The agreement's test clock has moved."""
-        self._clock = max(self._clock, now)
-
-    @workflow.signal
-    def nudge(self) -> None:
-        """Another build of the worker is wanted: what rests is to go on with it."""
-        self._nudges += 1
-
     @workflow.query
     def snapshot(self) -> DeclarationStanding:
         """What the workflow goes by, for operators."""
@@ -85,10 +60,3 @@ class DeclarationWorkflow:
 
     def _show(self) -> None:
         workflow.set_current_details(declaration_details(self._declaration))
-
-    @property
-    def _on_test_clock(self) -> bool:
-        return self._declaration.test_clock_id is not None
-
-    def _now(self) -> datetime:
-        return self._clock if self._on_test_clock else workflow.now()

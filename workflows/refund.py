@@ -6,8 +6,6 @@ refund has succeeded or failed. A message that comes after that is settled by an
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from temporalio import workflow
 from temporalio.common import Priority
 
@@ -15,20 +13,20 @@ with workflow.unsafe.imports_passed_through():
     from activities.contract import REFUND, REFUND_NEWS, RefundInput, RefundNewsInput, Urgency, gateway_queue
     from agreements.refunds import RefundStanding, RefundStatus
     from workflows import builds, calls
+    from workflows.beside import Beside
     from workflows.details import refund_details
     from workflows.messages import RefundStart
 
 
 @workflow.defn
-class RefundWorkflow:
+class RefundWorkflow(Beside):
     """One per refund. Looks become daily, so that even a long outage of the provider leaves the history short."""
 
     @workflow.init
     def __init__(self, start: RefundStart) -> None:
+        super().__init__(start.refund.as_of, on_test_clock=start.refund.test_clock_id is not None)
         self._refund = start.refund
-        self._clock = start.refund.as_of
         self._news = list(start.news)
-        self._nudges = 0
 
     @workflow.run
     async def run(self, start: RefundStart) -> RefundStatus:
@@ -43,7 +41,7 @@ class RefundWorkflow:
             elif self._refund.next_at is not None and self._refund.next_at <= self._now():
                 await self._perform()
             else:
-                await self._rest()
+                await self._rest(self._refund.next_at)
         return self._refund.status
 
     async def _perform(self) -> None:
@@ -74,34 +72,12 @@ class RefundWorkflow:
         self._clock = max(self._clock, self._refund.as_of)
         self._show()
 
-    async def _rest(self) -> None:
-        """Waits for the next look or for news. A test clock stands still, so only its tick can end the wait."""
-        due_at, clock, nudges = self._refund.next_at, self._clock, self._nudges
-        wait = None if due_at is None or self._on_test_clock else due_at - self._now()
-        try:
-            await workflow.wait_condition(
-                lambda: bool(self._news) or self._clock > clock or self._nudges > nudges,
-                timeout=wait,
-                timeout_summary="ask the provider again",
-            )
-        except TimeoutError:
-            return
-
     @workflow.signal
     def provider_news(self, notification_id: str) -> None:
         """The provider said something about the refund; it is in the journal."""
         if notification_id not in self._news:
             self._news.append(notification_id)
-
-    @workflow.signal
-    def tick(self, now: datetime) -> None:
-        """The agreement's test clock has moved."""
-        self._clock = max(self._clock, now)
-
-    @workflow.signal
-    def nudge(self) -> None:
-        """Another build of the worker is wanted: what rests is to go on with it."""
-        self._nudges += 1
+            self._revision += 1
 
     @workflow.query
     def snapshot(self) -> RefundStanding:
@@ -110,10 +86,3 @@ class RefundWorkflow:
 
     def _show(self) -> None:
         workflow.set_current_details(refund_details(self._refund))
-
-    @property
-    def _on_test_clock(self) -> bool:
-        return self._refund.test_clock_id is not None
-
-    def _now(self) -> datetime:
-        return self._clock if self._on_test_clock else workflow.now()
