@@ -49,12 +49,22 @@ _NAME = "Example Store"
 _names = itertools.count(1)
 
 
+_PROVIDER_TIMEOUT = timedelta(seconds=4)
+"""Everything runs in one process beside other tests: less may pass before a provider that answers has been heard."""
+_NEWS_WITHIN = 30.0
+"""Seconds the providers' pages wait for the engine to take their news before they send the customer on."""
+
+
 def _sandbox(gateway: str, data: Path) -> FastAPI:
     """A quick one, which says nothing for a little longer than the engine waits."""
+    silence = _PROVIDER_TIMEOUT.total_seconds() + 0.5
+    antom = replace(FAST, hold=silence, acknowledge_within=_NEWS_WITHIN)
+    ottu = replace(ottu_support.FAST, answer_within=_NEWS_WITHIN)
+    pivot = replace(pivot_support.FAST, acknowledge_within=_NEWS_WITHIN)
     makers: dict[str, Callable[[], FastAPI]] = {
-        "antom": lambda: antom_sandbox(data, settings=replace(FAST, hold=2.5)),
-        "ottu": lambda: ottu_sandbox(data, settings=ottu_support.FAST),
-        "pivot": lambda: pivot_sandbox(data, settings=pivot_support.FAST),
+        "antom": lambda: antom_sandbox(data, settings=antom),
+        "ottu": lambda: ottu_sandbox(data, settings=ottu),
+        "pivot": lambda: pivot_sandbox(data, settings=pivot),
     }
     return makers[gateway]()
 
@@ -134,7 +144,7 @@ async def house(*, working: bool = True, interceptors: Sequence[Interceptor] = (
             public_url=f"http://127.0.0.1:{port}",
             vault_keys=Fernet.generate_key().decode(),
             vault_hash_key="hash key of the tests",
-            test_clock_provider_timeout=timedelta(seconds=2),
+            test_clock_provider_timeout=_PROVIDER_TIMEOUT,
             webhook_backoff_scale=0.001,
             rate_limit_test=0,
             failed_authentication_limit=0,
