@@ -57,6 +57,32 @@ _OURS: TelemetryConfig = {"auto_configure": False, "tracing": False, "metrics": 
 # Instead of FastAPI's own 422; what else may be refused is described in `api/openapi.py`.
 _DOCUMENTED: dict[int | str, dict[str, Any]] = {422: {"model": ProblemDocument}}
 
+_ROUTERS = (
+    # The description names the calls in this order.
+    agreements.router,
+    amending.router,
+    consents.router,
+    card_changes.router,
+    portal.router,
+    charges.router,
+    declarations.router,
+    refunds.router,
+    events.router,
+    webhook_endpoints.router,
+    test_clocks.router,
+    payment_methods.router,
+    credentials.router,
+    # What is no merchant's.
+    notifications.router,
+    returns.router,
+    health.router,
+    metrics.router,
+    reference.router,
+    card_changes.pages,
+    card_entry.router,
+    portal.pages,
+)
+
 
 def create_app(
     settings: Settings,
@@ -80,35 +106,21 @@ def create_app(
         responses=_DOCUMENTED,
     )
     app.state.services = Services(settings, database, vault, temporal_client, patience or Patience(), Limits(settings))
-    for module in (
-        agreements,
-        amending,
-        consents,
-        card_changes,
-        portal,
-        charges,
-        declarations,
-        refunds,
-        events,
-        webhook_endpoints,
-        test_clocks,
-        payment_methods,
-        credentials,
-    ):
-        app.include_router(module.router)
-    for module in (notifications, returns, health, metrics, reference):
-        app.include_router(module.router)
-    app.include_router(card_changes.pages)
-    app.include_router(card_entry.router)
-    app.include_router(portal.pages)
+    for router in _ROUTERS:
+        app.include_router(router)
+    _wrap(app, settings)
+    _handle_errors(app, settings.public_url)
+    describe(app)
+    return app
+
+
+def _wrap(app: FastAPI, settings: Settings) -> None:
+    """What every request passes, the innermost first."""
     app.add_middleware(Heads)
     app.add_middleware(BodyLimit)
     app.add_middleware(Headers, always=of_every_answer(settings.public_url))
     app.add_middleware(AccessLog)
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=[str(each) for each in settings.trusted_proxies])
-    _handle_errors(app, settings.public_url)
-    describe(app)
-    return app
 
 
 def _handle_errors(app: FastAPI, public_url: str) -> None:

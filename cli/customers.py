@@ -16,7 +16,9 @@ from cli.database import in_transaction, operator
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from store.actors import Actor
     from store.erasure import Erased
+    from store.merchants import Principal
 
 app = typer.Typer(help="Customers of merchants.", no_args_is_help=True)
 
@@ -48,26 +50,39 @@ def erase(
 
     Refused, with every reason, while one of their agreements has not ended or money is on its way.
     """
-    from settings import Settings
-    from store import erasure
     from store.merchants import Principal
-    from store.vault import Vault
 
     if not reason.strip():
         raise typer.BadParameter("the audit trail keeps it: say why", param_hint="--reason")
+    actor = operator("customers erase", reason, by)
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter("cannot be taken back: say --yes where nobody can be asked", param_hint="erase")
         typer.confirm(f"Forget for good who {customer} of {merchant} ({mode}) is?", abort=True)
-    settings, actor, now = Settings(), operator("customers erase", reason, by), datetime.now(UTC)
+    done = _erased(Principal(merchant, livemode=mode is Mode.LIVE), customer, actor)
+    if as_json:
+        typer.echo(json.dumps({"customer": customer} | asdict(done)))
+    else:
+        typer.echo(
+            f"{customer} is erased from {len(done.agreements)} agreements, {done.events} events,"
+            f" {done.answers} kept answers and {done.messages} messages of providers and browsers."
+        )
+
+
+def _erased(owner: Principal, customer: str, actor: Actor) -> Erased:
+    """What is gone; where nothing may go the reasons are told, and the command ends."""
+    from settings import Settings
+    from store import erasure
+    from store.vault import Vault
+
+    settings, now = Settings(), datetime.now(UTC)
     vault = Vault(settings.vault_keys, settings.vault_hash_key)
 
     async def work(session: AsyncSession) -> Erased:
-        owner = Principal(merchant, livemode=mode is Mode.LIVE)
         return await erasure.erase(session, vault, owner, customer, actor, now)
 
     try:
-        done = in_transaction(work)
+        return in_transaction(work)
     except erasure.NoSuchCustomer as error:
         typer.echo(f"autodebit: {error}", err=True)
         raise typer.Exit(1) from error
@@ -76,10 +91,3 @@ def erase(
         for each in error.reasons:
             typer.echo(f"  {each}", err=True)
         raise typer.Exit(1) from error
-    if as_json:
-        typer.echo(json.dumps({"customer": customer} | asdict(done)))
-    else:
-        typer.echo(
-            f"{customer} is erased from {len(done.agreements)} agreements, {done.events} events,"
-            f" {done.answers} kept answers and {done.messages} messages of providers and browsers."
-        )

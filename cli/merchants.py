@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,9 @@ from cli.database import in_transaction, operator
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from settings import Settings
     from store.api_keys import Issued
+    from store.merchants import Principal
 
 app = typer.Typer(help="Merchants, their keys, and their accounts at providers.", no_args_is_help=True)
 app.command("list")(merchant_keys.list_)
@@ -76,12 +79,48 @@ def connect(
     Keys of antom: client_id, private_key, public_key; of ottu: api_key, hmac_key; of pivot: client_id, client_secret,
     callback_api_key. What else a provider's account may need is in docs/accounts.md.
     """
-    from agreements.catalog import GATEWAYS
     from settings import Settings
-    from store import merchants, trail
     from store.merchants import Principal
+
+    _check(gateway, base_url, live=live, sandbox=sandbox)
+    given = [*(key or ()), *([f"client_id={client_id}"] if client_id else ())]
+    short = {"private_key": private_key_file, "public_key": public_key_file}
+    files = [*(key_file or ()), *(f"{name}={path}" for name, path in short.items() if path)]
+    keys = _keys(given, files)
+    _check_keys(gateway, keys)
+    settings, owner = Settings(), Principal(merchant, live)
+    account = in_transaction(partial(_connected, settings, owner, gateway, base_url, keys, sandbox))
+    typer.echo(f"account:          {account}")
+    typer.echo(f"notification URL: {settings.notification_url(gateway, account)}")
+
+
+async def _connected(
+    settings: Settings,
+    owner: Principal,
+    gateway: str,
+    base_url: str,
+    keys: dict[str, str],
+    sandbox: bool,
+    session: AsyncSession,
+) -> str:
+    from store import merchants, trail
     from store.tables import Merchant
     from store.vault import Vault
+
+    if await session.get(Merchant, owner.merchant_id) is None:
+        raise typer.BadParameter(f"there is no merchant {owner.merchant_id}")
+    vault = Vault(settings.vault_keys, settings.vault_hash_key)
+    made = await merchants.connect_account(
+        session, vault, owner, gateway=gateway, base_url=base_url, keys=keys, sandbox=sandbox
+    )
+    actor = operator("merchants connect")
+    trail.note(session, actor, merchant_id=owner.merchant_id, livemode=owner.livemode, object_id=made)
+    return made
+
+
+def _check(gateway: str, base_url: str, *, live: bool, sandbox: bool) -> None:
+    """Raises typer.BadParameter for an account that cannot be."""
+    from agreements.catalog import GATEWAYS
 
     if gateway not in GATEWAYS:
         raise typer.BadParameter(f"must be one of: {', '.join(GATEWAYS)}")
@@ -89,26 +128,6 @@ def connect(
         raise typer.BadParameter("the sandbox is for test mode")
     if live and not base_url.startswith("https://"):
         raise typer.BadParameter("a live account is reached over https only")
-    settings = Settings()
-    vault = Vault(settings.vault_keys, settings.vault_hash_key)
-    given = [*(key or ()), *([f"client_id={client_id}"] if client_id else ())]
-    short = {"private_key": private_key_file, "public_key": public_key_file}
-    files = [*(key_file or ()), *(f"{name}={path}" for name, path in short.items() if path)]
-    keys = _keys(given, files)
-    _check_keys(gateway, keys)
-
-    async def work(session: AsyncSession) -> str:
-        if await session.get(Merchant, merchant) is None:
-            raise typer.BadParameter(f"there is no merchant {merchant}")
-        made = await merchants.connect_account(
-            session, vault, Principal(merchant, live), gateway=gateway, base_url=base_url, keys=keys, sandbox=sandbox
-        )
-        trail.note(session, operator("merchants connect"), merchant_id=merchant, livemode=live, object_id=made)
-        return made
-
-    account = in_transaction(work)
-    typer.echo(f"account:          {account}")
-    typer.echo(f"notification URL: {settings.notification_url(gateway, account)}")
 
 
 def _keys(given: list[str], files: list[str]) -> dict[str, str]:
