@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -16,6 +17,8 @@ from cli.database import in_transaction, operator
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
 
+    from api.services import Services
+    from store.database import Database
     from store.tables import GatewayAccount, Notification
 
 app = typer.Typer(help="What providers told us, and what became of it.", no_args_is_help=True)
@@ -140,13 +143,36 @@ async def _replay(
     wanted: Sequence[str], status: str | None, account_id: str | None
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The messages as they are afterwards, and what is to be said of those that could not be taken in."""
-    from temporalio.service import RPCError
+    from api import outages, replay
+    from store import journal
 
-    from api import replay
+    rows: list[dict[str, Any]] = []
+    missing: list[str] = []
+    try:
+        async with _inside() as inside:
+            async with inside.database.transaction() as session:
+                ids = wanted if status is None else await journal.of_status(session, status, account_id)
+            for notification_id in ids:
+                try:
+                    await replay.take_up(inside, notification_id)
+                except replay.NotReplayable as error:
+                    missing.append(str(error))
+                if row := await _replayed(inside.database, notification_id):
+                    rows.append(row)
+        return rows, missing
+    except Exception as error:
+        if outages.what_is_away(error) != "Temporal":
+            raise
+        typer.echo(f"Temporal does not answer ({error}); replay again when it does", err=True)
+        raise typer.Exit(3) from None
+
+
+@asynccontextmanager
+async def _inside() -> AsyncIterator[Services]:
+    """The parts that take messages in, as the API has them."""
     from api.limits import Limits
     from api.services import Patience, Services
     from settings import Settings
-    from store import journal, trail
     from store.database import Database
     from store.vault import Vault
     from workflows import client as workflows
@@ -156,34 +182,29 @@ async def _replay(
     try:
         temporal = await workflows.connect(settings)
         vault = Vault(settings.vault_keys, settings.vault_hash_key)
-        inside = Services(settings, database, vault, temporal, Patience(), Limits(settings))
-        async with database.transaction() as session:
-            ids = wanted if status is None else await journal.of_status(session, status, account_id)
-        rows: list[dict[str, Any]] = []
-        missing: list[str] = []
-        for notification_id in ids:
-            try:
-                await replay.take_up(inside, notification_id)
-            except replay.NotReplayable as error:
-                missing.append(str(error))
-            async with database.transaction() as session:
-                if found := await journal.found(session, notification_id):
-                    row, account = found
-                    rows.append(_shown(row, account))
-                    trail.note(
-                        session,
-                        operator("notifications replay"),
-                        merchant_id=account.merchant_id,
-                        livemode=account.livemode,
-                        object_id=row.id,
-                        agreement_id=row.agreement_id,
-                    )
-        return rows, missing
-    except (RPCError, RuntimeError) as error:
-        typer.echo(f"Temporal does not answer ({error}); replay again when it does", err=True)
-        raise typer.Exit(3) from None
+        yield Services(settings, database, vault, temporal, Patience(), Limits(settings))
     finally:
         await database.close()
+
+
+async def _replayed(database: Database, notification_id: str) -> dict[str, Any] | None:
+    """A message as it is now, and who had it taken in again in the trail; None if there is none."""
+    from store import journal, trail
+
+    async with database.transaction() as session:
+        found = await journal.found(session, notification_id)
+        if found is None:
+            return None
+        row, account = found
+        trail.note(
+            session,
+            operator("notifications replay"),
+            merchant_id=account.merchant_id,
+            livemode=account.livemode,
+            object_id=row.id,
+            agreement_id=row.agreement_id,
+        )
+        return _shown(row, account)
 
 
 def _shown(row: Notification, account: GatewayAccount) -> dict[str, Any]:
