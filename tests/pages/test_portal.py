@@ -25,7 +25,8 @@ async def settled(page: Page, again: str = "Look again") -> None:
     """The customer is back, and looks again for as long as the page says that it is worth it."""
     await page.wait_for_url("**/portal/**")
     while await page.get_by_role("link", name=again).count():
-        await page.get_by_role("link", name=again).click()
+        async with page.expect_navigation():  # else the next look may be at half of the next page
+            await page.get_by_role("link", name=again).click()
 
 
 async def sound(page: Page) -> None:
@@ -75,11 +76,13 @@ async def test_a_customer_whose_card_was_declined_pays_with_another_and_comes_ba
     await expect(page.get_by_role("region", name="Next payment")).to_contain_text(f"ending in {old}")
 
     await page.get_by_role("button", name="Change card").click()
+    await page.wait_for_url(f"{shop.sandbox_url}/**")
     offered = page.url
     await page.go_back()
     await page.reload()
     await expect(owed).to_be_visible()
     await page.get_by_role("button", name="Change card").click()
+    await page.wait_for_url(f"{shop.sandbox_url}/**")
     assert page.url == offered, "there is one payment to be made, however often it is asked for"
 
     await page.get_by_role("radio", name=f"•••• {new}").check()
@@ -138,6 +141,7 @@ async def test_arabic_runs_from_right_to_left_and_stays_on_the_way_to_the_provid
     await settled(page, "تحديث الصفحة")
     await expect(page.get_by_role("status")).to_contain_text("وسيلة الدفع الجديدة قيد الاستخدام")
     await page.get_by_role("link", name="إلغاء هذه المدفوعات").click()
+    await page.wait_for_url("**/cancel**")
     await expect(page.locator("html")).to_have_attribute("lang", "ar")
     await sound(page)
 
@@ -165,6 +169,7 @@ async def test_the_keyboard_is_enough(shop: Shop, page: Page) -> None:
     for keys in ("Shift+Tab", "Shift+Tab", "Enter"):
         await page.keyboard.press(keys)
     await expect(page.get_by_role("heading", level=1)).to_contain_text("Cancel your payments")
+    await page.wait_for_load_state()
     for keys in ("Tab", "Enter"):
         await page.keyboard.press(keys)
     await expect(page.get_by_text("These payments were cancelled")).to_be_visible()

@@ -39,12 +39,16 @@ async def opened(browser: Browser, locale: str) -> Page:
 
 
 async def fits(page: Page) -> bool:
-    """Whether nothing sticks out at the side."""
+    """Whether nothing sticks out at the side, once all of it is there."""
+    await page.wait_for_load_state()
     return bool(await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 
 async def flaws(page: Page) -> list[str]:
-    """What keeps people from using the page: read by ear, with big fingers, by keyboard, or with weak eyes."""
+    """What keeps people from using the page, once all of it is there: read by ear, with big fingers, by keyboard, or
+    with weak eyes.
+    """
+    await page.wait_for_load_state()
     found: list[str] = await page.evaluate(_LOOK)
     return found
 
