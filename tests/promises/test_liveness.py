@@ -20,7 +20,7 @@ class UntilBeaten(ActivityInboundInterceptor):
         self.beaten = asyncio.Event()
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.beaten.wait()
         return "done"
 

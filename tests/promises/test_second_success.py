@@ -28,6 +28,7 @@ from tests.promises.support import (
     unwatched,
     workflow_closed,
 )
+from tests.promises.test_refunds import attempted, repeated
 from tests.support.house import Shop
 
 DUE = "2027-01-31T01:00:00Z"
@@ -88,9 +89,11 @@ async def test_a_second_success_is_canceled(shop: Shop) -> None:
 async def test_a_second_success_is_refunded_when_it_is_too_late_to_cancel(shop: Shop) -> None:
     async with by_hand(shop.house) as hand:
         agreement, clock = await paid_by_the_second(shop, hand)
-        async with faults(shop.house, shuffle=1):  # its notification stays away long enough for the outage to begin
+        with shop.house.tap.shut():  # its notification stays away until the outage has begun
             await hand.arrives_late()
+            await attempted(shop, "PAYMENT_RESULT")
         async with faults(shop.house, http_500=1):
+            await repeated(shop, "PAYMENT_RESULT", 1)
             await until(lambda: reversing(shop, agreement))
             await shop.advance(clock, "2027-02-02T00:00:00Z")
     await shop.advance(clock, "2027-02-03T00:00:00Z")

@@ -43,7 +43,7 @@ class Desk:
 
     def deliveries(self, scale: float = 0.001, **options: Any) -> Deliveries:
         """`options` are those of the calls; they are closed when the test ends."""
-        house, calls = self.house, WebhookCalls(**{"timeout": timedelta(seconds=5)} | options)
+        house, calls = self.house, WebhookCalls(**{"timeout": timedelta(seconds=60)} | options)
         self.stack.push_async_callback(calls.close)
         settings = house.settings.model_copy(update={"webhook_backoff_scale": scale})
         return Deliveries(settings, house.database, house.vault, calls)
