@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -43,7 +44,7 @@ def test_what_was_sealed_opens_again(purpose: str, secret: str) -> None:
     sealed = vault(OLD).seal(purpose, secret)
     assert vault(OLD).open(purpose, sealed) == secret
     assert vault(NEW, OLD).open(purpose, sealed) == secret
-    assert len(secret) < 4 or secret not in sealed
+    assert len(secret) < 8 or secret not in sealed, "shorter ones are in any text of letters by chance"
     assert sealed != vault(OLD).seal(purpose, secret), "equal secrets must not be seen to be equal"
 
 
@@ -57,12 +58,12 @@ def test_it_opens_for_its_purpose_only(purpose: str, other: str, secret: str) ->
 
 @given(secrets_, st.integers(min_value=0), st.integers(1, 255))
 def test_a_changed_byte_is_noticed(secret: str, place: int, change: int) -> None:
-    sealed = bytearray(vault(OLD).seal("token", secret).encode())
+    """One of those that the letters stand for: not every bit of the last letter stands for something."""
+    sealed = bytearray(urlsafe_b64decode(vault(OLD).seal("token", secret)))
     sealed[place % len(sealed)] ^= change
-    text = sealed.decode("latin-1")
     with pytest.raises(VaultError) as raised:
-        vault(OLD).open("token", text)
-    assert len(secret) < 4 or secret not in str(raised.value)
+        vault(OLD).open("token", urlsafe_b64encode(sealed).decode())
+    assert str(raised.value) == "a sealed token does not open with this key ring", "whatever the secret is"
 
 
 @given(st.text(max_size=300))
