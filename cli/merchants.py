@@ -11,6 +11,7 @@ import typer
 
 from cli import merchant_keys, merchant_methods
 from cli.database import in_transaction, operator
+from cli.gateway_names import Gateway
 
 if TYPE_CHECKING:
     from sqlmodel.ext.asyncio.session import AsyncSession
@@ -62,7 +63,7 @@ def create(
 @app.command()
 def connect(
     merchant: Annotated[str, typer.Argument(help="The merchant's id (mer_…).")],
-    gateway: Annotated[str, typer.Argument(help="The provider: antom, ottu or pivot.")],
+    gateway: Gateway,
     base_url: Annotated[str, typer.Option(help="The provider's address.")],
     live: Annotated[bool, typer.Option("--live/--test", help="The mode the account is for.")],
     key: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="One of the account's keys.")] = None,
@@ -82,7 +83,7 @@ def connect(
     from settings import Settings
     from store.merchants import Principal
 
-    _check(gateway, base_url, live=live, sandbox=sandbox)
+    _check(base_url, live=live, sandbox=sandbox)
     given = [*(key or ()), *([f"client_id={client_id}"] if client_id else ())]
     short = {"private_key": private_key_file, "public_key": public_key_file}
     files = [*(key_file or ()), *(f"{name}={path}" for name, path in short.items() if path)]
@@ -118,12 +119,8 @@ async def _connected(
     return made
 
 
-def _check(gateway: str, base_url: str, *, live: bool, sandbox: bool) -> None:
+def _check(base_url: str, *, live: bool, sandbox: bool) -> None:
     """Raises typer.BadParameter for an account that cannot be."""
-    from agreements.catalog import GATEWAYS
-
-    if gateway not in GATEWAYS:
-        raise typer.BadParameter(f"must be one of: {', '.join(GATEWAYS)}")
     if live and sandbox:
         raise typer.BadParameter("the sandbox is for test mode")
     if live and not base_url.startswith("https://"):

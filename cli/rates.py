@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.database import operator
+from cli.gateway_names import Gateway
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Limit how fast providers are called, over all workers.", no_args_is_help=True)
 
-Gateway = Annotated[str, typer.Argument(help="The provider: antom, ottu or pivot.")]
 By = Annotated[str | None, typer.Option("--by", help="Who; by default the user's name on this machine.")]
 
 
@@ -60,7 +60,7 @@ def set_(
         wanted = Rate.parse(rate)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="RATE") from error
-    calls = calls_per_charge()[_known(gateway)]
+    calls = calls_per_charge()[gateway]
     tasks = {"each_merchant" if each_merchant else "total": wanted.tasks_per_second(calls)}
     who, why = operator("rates set", reason, by).who or "an operator", ": ".join(filter(None, (str(wanted), reason)))
     _at_temporal(lambda client: rates.limit(client, gateway, **tasks, reason=why, by=who))
@@ -75,7 +75,6 @@ def clear(gateway: Gateway, by: By = None) -> None:
     """Take a provider's limits away."""
     from workflows import rates
 
-    _known(gateway)
     who = operator("rates clear", None, by).who or "an operator"
     _at_temporal(lambda client: rates.unlimit(client, gateway, by=who))
     typer.echo(f"{gateway}: no limit")
@@ -95,11 +94,3 @@ def _cells(found: Limit) -> tuple[str, ...]:
     rate = "no limit" if found.tasks_per_second is None else f"{found.tasks_per_second:.4g}"
     since = f"{found.since:%Y-%m-%d %H:%M}" if found.since else ""
     return rate, found.reason, found.by, since
-
-
-def _known(gateway: str) -> str:
-    from agreements.catalog import GATEWAYS
-
-    if gateway not in GATEWAYS:
-        raise typer.BadParameter(f"must be one of: {', '.join(GATEWAYS)}")
-    return gateway

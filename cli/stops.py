@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.database import operator
+from cli.gateway_names import Gateway
 
 if TYPE_CHECKING:
     from store.database import Database
@@ -21,7 +22,6 @@ By = Annotated[str | None, typer.Option("--by", help="Who stops; by default the 
 Live = Annotated[
     bool | None, typer.Option("--live/--test", help="Of this mode only; by default of both.", show_default=False)
 ]
-Gateway = Annotated[str, typer.Argument(help="The provider: antom, ottu or pivot.")]
 Merchant = Annotated[str, typer.Argument(help="The merchant's id (mer_…).")]
 
 stop = typer.Typer(help="Make no debit of a provider or a merchant, from this moment on.", no_args_is_help=True)
@@ -33,7 +33,7 @@ def stop_gateway(name: Gateway, reason: Reason, by: By = None, live: Live = None
     """Make no debit through a provider, whoever's it is."""
     from store.tables.stops import Scope
 
-    _stop(Scope.GATEWAY, _known(name), reason, by, live)
+    _stop(Scope.GATEWAY, name, reason, by, live)
 
 
 @stop.command("merchant")
@@ -54,7 +54,7 @@ def go_gateway(
     """Let a provider's debits go on."""
     from store.tables.stops import Scope
 
-    _go(Scope.GATEWAY, _known(name), reason, by, live)
+    _go(Scope.GATEWAY, name, reason, by, live)
 
 
 @go.command("merchant")
@@ -179,14 +179,6 @@ def _hurry() -> None:
         asyncio.run(inside())
     except Exception as error:  # of whatever kind: what was said above stands
         typer.echo(f"Running agreements are told by the next sweep ({type(error).__name__}: no Temporal).", err=True)
-
-
-def _known(gateway: str) -> str:
-    from agreements.catalog import GATEWAYS
-
-    if gateway not in GATEWAYS:
-        raise typer.BadParameter(f"must be one of: {', '.join(GATEWAYS)}")
-    return gateway
 
 
 def _modes(live: bool | None) -> tuple[bool, ...]:
