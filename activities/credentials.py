@@ -34,6 +34,7 @@ class Credentials:
         """Gets a new token with the newest refresh token; a lost answer is asked for again with the same one."""
         async with self._bench.change(step.agreement_id, step.at) as change:
             credential = await _current(change)
+            await credentials.lock(change.session, credential)  # another agreement may be writing its refresh down
             sealed, token_hash = credential.sealed_refresh_token, credential.token_hash
             due = sealed and credential.refresh_at and credential.refresh_at <= change.now
             account = await self._bench.account(change)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
+from sqlalchemy import text
 from sqlmodel import select
 from temporalio.testing import ActivityEnvironment
 
@@ -251,19 +253,52 @@ async def test_a_refusal_of_the_second_refresh_does_not_lose_the_token_of_the_fi
     second = str((await again(shop, clock, credential))["id"])
     at = await unwatched(house, clock, "2027-08-01T00:00:00Z")
 
-    async def refreshed(agreement: str, gateway: Antom) -> None:
-        bench = Workbench(house.settings, house.database, house.vault, {"antom": gateway}, nothing_to_deliver)
-        await ActivityEnvironment().run(Credentials(bench).refresh, StepInput(agreement_id=agreement, at=at))
-
     before = (await stored(shop, credential)).token_hash
     async with http.client() as client:
-        await refreshed(first, Overtaken(client, lambda: refreshed(second, Refuses(client))))
+        await refreshed(house, first, at, Overtaken(client, lambda: refreshed(house, second, at, Refuses(client))))
     row = await stored(shop, credential)
     assert row.token_hash != before
     assert row.sealed_refresh_token is not None
     assert row.refresh_at is not None
     assert row.refresh_at > at
     assert await types(shop, first, "credential.") == ["credential.refreshed"]
+
+
+async def test_who_comes_while_another_writes_the_new_token_down_asks_for_none(shop: Shop) -> None:
+    house, clock, calls = shop.house, await shop.clock(START), list[str]()
+    credential = await in_use(shop, await shop.agree(clock))
+    late = str((await again(shop, clock, credential))["id"])
+    at = await unwatched(house, clock, "2027-08-01T00:00:00Z")
+
+    async def asked() -> None:
+        calls.append(late)
+
+    async def waits() -> bool:
+        async with house.database.transaction() as session:
+            found = await (await session.connection()).execute(text(WAITING))
+        return bool(calls) or found.scalar_one()
+
+    async with http.client() as client:
+        async with house.database.transaction() as session:
+            row = await session.get_one(Credential, credential, with_for_update=True)
+            row.refresh_at = at + timedelta(days=30)
+            await session.flush()
+            step = asyncio.create_task(refreshed(house, late, at, Overtaken(client, asked)))
+            await until(waits)
+        await step
+    assert calls == []
+
+
+WAITING = """
+    select exists (select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query ilike 'select credentials.%')
+"""
+
+
+async def refreshed(house: House, agreement: str, at: datetime, gateway: Antom) -> None:
+    """The step that refreshes an agreement's credential, done once."""
+    bench = Workbench(house.settings, house.database, house.vault, {"antom": gateway}, nothing_to_deliver)
+    await ActivityEnvironment().run(Credentials(bench).refresh, StepInput(agreement_id=agreement, at=at))
 
 
 async def nothing_to_deliver(*_: object) -> None:
