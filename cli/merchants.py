@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,7 +121,9 @@ async def _connected(
 
 
 def _check(base_url: str, *, live: bool, sandbox: bool) -> None:
-    """Raises typer.BadParameter for an account that cannot be."""
+    """Raises typer.BadParameter for an account that cannot be reached, or must not."""
+    if not re.match(r"https?://[^/?#\s]+", base_url):
+        raise typer.BadParameter("an address begins with https:// (or http:// in test mode) and names a host")
     if live and sandbox:
         raise typer.BadParameter("the sandbox is for test mode")
     if live and not base_url.startswith("https://"):

@@ -169,6 +169,8 @@ async def test_every_gateway_is_connected_by_naming_its_keys(
         ("pivot", PIVOT | {"recurring_profile": "always"}, (), "recurring_profile must be one of"),
         ("antom", {"client_id": "5Y1"}, (), "antom: missing: private_key, public_key"),
         ("pivot", PIVOT, ("--key", "client_id=again"), "client_id is given twice"),
+        ("pivot", PIVOT, ("--base-url", "x.example"), "an address begins with https://"),
+        ("pivot", PIVOT, ("--base-url", "https:///v2"), "an address begins with https://"),
         ("pivot", PIVOT, ("--key", "nothing"), "a key is given as NAME=VALUE"),
         ("pivot", {}, ("--key-file", "client_secret=/no/such/file"), "client_secret: the file cannot be read"),
     ],
