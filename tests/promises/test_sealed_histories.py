@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from temporalio.api.common.v1 import Payload, SearchAttributes
 from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import WorkflowExecution
 
 from tests.promises.leaks import leaked
-from tests.promises.support import workflow_closed
+from tests.promises.support import until, workflow_closed
 from tests.support.house import Shop, agreement_body
 from workflows.messages import agreement_workflow_id
 
@@ -51,7 +52,14 @@ async def test_a_life_on_the_server_is_sealed(shop: Shop) -> None:
     private.remove("PH")  # too short to be told from chance
     told = b"".join(event.SerializeToString() for event in events)
     assert leaked(told, private) == set()
-    [shown] = [part async for part in temporal.list_workflows(f"WorkflowId = '{handle.id}'")]
+
+    async def ended() -> list[WorkflowExecution]:
+        """What the list, which lags behind, shows of it."""
+        query = f"WorkflowId = '{handle.id}' and ExecutionStatus = 'Completed'"
+        return [part async for part in temporal.list_workflows(query)]
+
+    await until(ended)
+    [shown] = await ended()
     shown.raw_info.ClearField("search_attributes")
     assert leaked(shown.raw_info.SerializeToString(), private) == set()
 

@@ -14,8 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from temporalio.client import ActivityExecutionStatus
 
 from store.tables import Delivery, Event
-from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint, an_endpoint_at
-from tests.sandbox.support import free_port
+from tests.promises.webhook_receiver import Receiver, a_receiver, an_endpoint, an_endpoint_at, nobody
 from tests.support.house import House, Shop
 
 HUNG = "no answer within 15 seconds"
@@ -88,13 +87,13 @@ async def test_each_delivery_is_a_standalone_activity_of_its_own_id(
 
 async def test_a_receiver_that_fails_in_every_way_loses_nothing(house: House, shop: Shop) -> None:
     """It is away, hangs, breaks, sends elsewhere and asks for time; then it recovers."""
-    port = free_port()
-    _, secret = await an_endpoint_at(shop, f"http://127.0.0.1:{port}/hooks")
-    clock = await shop.clock("2027-01-31T00:00:00Z")
-    agreement = await shop.agree(clock, script="insufficient_funds,success", terms={"total_cycles": 2})
-    async with asyncio.timeout(60):
-        while not all(row.attempts >= 2 for row in await deliveries_of(house, agreement)):
-            await asyncio.sleep(0.05)
+    with nobody() as port:
+        _, secret = await an_endpoint_at(shop, f"http://127.0.0.1:{port}/hooks")
+        clock = await shop.clock("2027-01-31T00:00:00Z")
+        agreement = await shop.agree(clock, script="insufficient_funds,success", terms={"total_cycles": 2})
+        async with asyncio.timeout(60):
+            while not all(row.attempts >= 2 for row in await deliveries_of(house, agreement)):
+                await asyncio.sleep(0.05)
     async with a_receiver(port) as receiver:
         receiver.answers = [
             None,
@@ -104,7 +103,8 @@ async def test_a_receiver_that_fails_in_every_way_loses_nothing(house: House, sh
             Response("database is down: sk_live_4eC39HqLyjWDarjtT1zdp7dc\0", status_code=503),
         ]
         await shop.advance(clock, "2027-04-01T00:00:00Z")
-        rows = await until_finished(house, agreement, 60)
+        # The later its first attempts, the longer its plan has it wait after the call that hangs: half a minute.
+        rows = await until_finished(house, agreement, 140)
         received = receiver.events(secret)
         assert receiver.elsewhere == 0, "a redirect is a failure, not a direction"
     told = await shop.events(agreement)
@@ -145,6 +145,7 @@ async def test_a_slow_receiver_delays_nobody_s_debit(house: House, shop: Shop, r
     await shop.advance(clock, "2027-03-01T00:00:00Z")
     assert (await shop.read(agreement))["status"] == "completed"
     assert [row["status"] for row in await shop.ledger(agreement)] == ["succeeded", "succeeded"]
+    await receiver.until(calls=1)
     first, *others = [at for at, _, _ in receiver.calls]
     early = [at for at in others if at < first + timedelta(seconds=14)]  # after fifteen it is given up
     assert early == [], "the second event waits for the first one's answer"

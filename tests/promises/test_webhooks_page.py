@@ -13,7 +13,8 @@ import pytest
 
 from agreements.deliveries import WAITS
 from api.routes.webhook_endpoints import EVENT_TYPES
-from tests.sandbox.support import free_port, serving
+from tests.promises.webhook_receiver import nobody
+from tests.sandbox.support import serving
 from tests.support.house import House, Shop
 
 PAGE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
@@ -36,12 +37,12 @@ async def test_the_example_receives_what_the_engine_sends(
     house: House, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (example,) = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
-    port = free_port()
-    address = f"http://127.0.0.1:{port}/webhooks"
-    made = await shop.call("POST", "/v1/webhook-endpoints", {"url": address}, expect=201)
-    monkeypatch.setenv("WEBHOOK_SECRET", made["secret"])
-    receiver: dict[str, Any] = {}
-    exec(compile(example, "docs/webhooks.md", "exec"), receiver)  # noqa: S102
+    with nobody() as port:
+        address = f"http://127.0.0.1:{port}/webhooks"
+        made = await shop.call("POST", "/v1/webhook-endpoints", {"url": address}, expect=201)
+        monkeypatch.setenv("WEBHOOK_SECRET", made["secret"])
+        receiver: dict[str, Any] = {}
+        exec(compile(example, "docs/webhooks.md", "exec"), receiver)  # noqa: S102
     async with serving(receiver["app"], port):
         agreement = await shop.agree(await shop.clock("2027-01-31T00:00:00Z"))
         last = (await shop.events(agreement))[-1]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -14,7 +15,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from standardwebhooks import Webhook
 
-from tests.sandbox.support import serving
+from tests.sandbox.support import free_port, serving
 from tests.support.house import Shop
 
 
@@ -78,6 +79,16 @@ async def a_receiver(port: int | None = None) -> AsyncIterator[Receiver]:
         yield receiver
         receiver.hold.set()
         receiver.over.set()
+
+
+@contextmanager
+def nobody() -> Iterator[int]:
+    """A port at which nobody listens, nor can begin to while the block runs: what only seems free, others take too."""
+    with socket.socket() as kept:
+        while not kept.getsockname()[1]:
+            with suppress(OSError):  # a connection that ended a moment ago may still stand there
+                kept.bind(("127.0.0.1", free_port()))
+        yield int(kept.getsockname()[1])
 
 
 async def an_endpoint(shop: Shop, receiver: Receiver, *event_types: str) -> tuple[str, str]:
