@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -257,3 +258,10 @@ def assert_problem(answer: httpx.Response, status: int, code: str, pointer: str 
     if pointer is not None:
         assert pointer in [found["pointer"] for found in problem["errors"]], problem
     return problem
+
+
+async def assert_ready(http: httpx.AsyncClient, **told: str) -> None:
+    """`/readyz` says so of PostgreSQL and Temporal; what took longer than its few seconds is asked again."""
+    async with asyncio.timeout(60):
+        while (await http.get("/readyz")).json() != told:
+            await asyncio.sleep(0.1)

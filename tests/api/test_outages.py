@@ -15,7 +15,7 @@ from api.main import connect
 from settings import Settings
 from store.database import Database
 from store.vault import Vault
-from tests.api.conftest import QUICK, Shop, activate, assert_problem, body, rows
+from tests.api.conftest import QUICK, Shop, activate, assert_problem, assert_ready, body, rows
 from tests.api.running import ON_DEMAND, VARIABLE, php, running
 from tests.api.test_idempotency import forget_answer
 
@@ -40,7 +40,7 @@ async def test_without_postgresql_nothing_is_answered_but_when_to_come_back(
             answer = await http.get(path, headers=shop.bearer)
             assert_problem(answer, 503, "unavailable")
             assert int(answer.headers["retry-after"]) > 0
-        assert (await http.get("/readyz")).json() == {"status": "away", "postgresql": "away", "temporal": "ok"}
+        await assert_ready(http, status="away", postgresql="away", temporal="ok")
         assert (await http.get("/healthz")).status_code == 200
 
 
@@ -96,4 +96,4 @@ async def test_a_clock_nobody_was_told_to_move_can_be_asked_again(
 
 
 async def test_every_part_that_answers_is_ready(shop: Shop) -> None:
-    assert (await shop.http.get("/readyz")).json() == {"status": "ok", "postgresql": "ok", "temporal": "ok"}
+    await assert_ready(shop.http, status="ok", postgresql="ok", temporal="ok")

@@ -25,7 +25,7 @@ from store.changes import change
 from store.database import Database
 from store.tables import Attempt, Authorization, Charge, Notification
 from store.vault import Vault
-from tests.api.conftest import QUICK, Shop, activate, assert_problem
+from tests.api.conftest import QUICK, Shop, activate, assert_problem, assert_ready
 from tests.gateways.antom_fixtures import ANTOM_KEY, CLIENT_ID, FORGER_KEY, result
 from workflows.messages import agreement_workflow_id
 
@@ -285,7 +285,7 @@ async def test_news_waits_in_the_journal_while_temporal_is_away(
         answer = await notify(lost, paid(request_id))
         assert_problem(answer, 503, "unavailable")
         assert answer.headers["retry-after"]
-        assert (await http.get("/readyz")).json() == {"status": "away", "postgresql": "ok", "temporal": "away"}
+        await assert_ready(http, status="away", postgresql="ok", temporal="away")
     assert [row.status for row in await journal_of(database, shop)] == ["signalled"], "the sweeper tells it"
 
 

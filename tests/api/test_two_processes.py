@@ -87,8 +87,8 @@ async def outside() -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_hundred_identical_creates_at_two_processes_make_one_agreement(
     shop: Shop, settings: Settings, database: Database, vault: Vault, temporal: Client, outside: httpx.AsyncClient
 ) -> None:
-    other = Database(settings.database_url, settings.database_pool)
-    one_app = create_app(settings, database, vault, temporal, SLOW)
+    one, other = Database(settings.database_url, 50), Database(settings.database_url, 50)  # nobody waits for another's
+    one_app = create_app(settings, one, vault, temporal, SLOW)
     other_app = create_app(settings, other, vault, temporal, SLOW)
     async with serving(one_app) as one_url, serving(other_app) as other_url:
         doors = (one_url, other_url)
@@ -109,6 +109,7 @@ async def test_a_hundred_identical_creates_at_two_processes_make_one_agreement(
         assert sum("idempotency-replayed" not in answer.headers for answer in results) == 1
         assert (await create(1, reference="sub-1002")).json()["code"] == "idempotency_key_reused"
         assert (await create(0, key=None)).json()["code"] == "idempotency_key_missing"
+    await one.close()
     await other.close()
     assert result[0] == 202
     counted = await rows(database, shop)
