@@ -163,7 +163,7 @@ async def _delivered(world: World, gathered: Herd) -> int:
 
 
 async def _taken_in(world: World, gathered: Herd) -> int:
-    judged = "from notifications n where n.agreement_id = any(:ids) and n.status <> 'received'"
+    judged = "from notifications n where n.agreement_id = any(:ids) and n.status not in ('received', 'signalled')"
     return int(await _one(world, f"select count(*) {judged}", gathered))
 
 
