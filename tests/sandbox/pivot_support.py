@@ -55,6 +55,7 @@ class Callbacks:
 
     @property
     def events(self) -> list[str]:
+        """As they came in. Two that are sent within a moment may overtake each other on a busy machine."""
         return [body["event"] for body in self.received]
 
     async def take(self, request: Request) -> Response:

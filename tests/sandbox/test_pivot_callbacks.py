@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.sandbox.pivot_support import START, Callbacks, Data, Shop, shape_of
+from tests.sandbox.pivot_support import START, Callbacks, Data, Shop, a_pivot_sandbox, shape_of
 from tests.sandbox.support import IMPATIENCE, PATIENCE, until
 
 MINUTE = timedelta(minutes=1)
@@ -34,9 +35,17 @@ async def outbox(shop: Shop) -> list[Data]:
 
 async def test_a_callback_carries_the_key_and_the_session_as_read(shop: Shop, callbacks: Callbacks) -> None:
     session = await renewed(shop, callbacks)
-    assert callbacks.events == ["PAYMENT.PROCESSING", "PAYMENT.PAID"]
+    assert sorted(callbacks.events) == ["PAYMENT.PAID", "PAYMENT.PROCESSING"]
     assert callbacks.refused == []
     assert callbacks.of("PAYMENT.PAID") == [await shop.read(session["id"])]
+
+
+async def test_the_result_comes_after_the_news_of_its_beginning(tmp_path: Path) -> None:
+    async with a_pivot_sandbox(tmp_path, notification_delay=timedelta(milliseconds=250)) as (shop, callbacks):
+        session = await shop.confirm(await shop.with_key(), three_ds="NEVER")
+        await shop.quiet()
+        assert callbacks.events == ["PAYMENT.PROCESSING", "PAYMENT.PAID"]
+        assert [body["id"] for body in callbacks.of("PAYMENT.PROCESSING")] == [session["id"]]
 
 
 @pytest.mark.parametrize("status", [500, 503, 408, 429])

@@ -33,6 +33,7 @@ async def test_a_refund_is_pending_and_then_done(shop: Shop, callbacks: Callback
     assert refund["chargeId"] == session["chargeDetails"][0]["id"]
     assert "destinationType" not in refund
     assert await shop.movements() == [("debit", "succeeded"), ("refund", "processing")]
+    await shop.quiet()
     await shop.advance(timedelta(seconds=30))
     done = await shop.ok("GET", f"/v1/refunds/{refund['id']}")
     assert (done["status"], done["destinationType"]) == ("SUCCESS", "CHANNEL")
@@ -111,6 +112,7 @@ async def test_refunds_that_do_not_go_to_the_card(
 ) -> None:
     session = await paid(shop)
     refund = await shop.ok("POST", "/v1/refunds", refund_body(session, reference, **change))
+    await shop.quiet()
     for state in states:
         await shop.advance(timedelta(seconds=30))
         assert (await shop.ok("GET", f"/v1/refunds/{refund['id']}"))["status"] == state
