@@ -8,10 +8,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from agreements.card_changes import LIFE, OPEN, CardChangeStatus, Initiator
 from agreements.consents import How
 from agreements.status import AgreementStatus, ChargeStatus
-from store import card_changes, consents, first_payments, ids, open_links
+from store import card_changes, consents, first_payments, open_links
 from store.card_changes import Links
 from store.changes import Change
-from store.creation import renew_state
+from store.creation import page_wanted
 from store.lifecycle import Conflict
 from store.tables import Authorization, CardChange, Charge
 from store.vault import Vault
@@ -63,17 +63,7 @@ async def open_page(change: Change, vault: Vault, card_change: CardChange) -> Au
                 # Who presses again asks a provider that did not answer again at once.
                 page.next_try_at = min(page.next_try_at, change.now)
             return page
-    authorization = Authorization(
-        id=ids.new("aut"),
-        agreement_id=change.agreement.id,
-        card_change_id=card_change.id,
-        state_hash="",
-        status="requested",
-        next_try_at=change.now,
-        created_at=change.now,
-    )
-    renew_state(vault, authorization)
-    change.session.add(authorization)
+    authorization = page_wanted(change, vault, card_change.id)
     await consents.ask(change, vault, How.PORTAL if card_change.portal_link_id else How.PROVIDER_PAGE, authorization)
     if by_payment:
         await first_payments.with_new_card(change, authorization)

@@ -92,16 +92,7 @@ async def create(session: AsyncSession, vault: Vault, draft: Draft) -> Change:
 
 
 async def _ask(change: Change, vault: Vault, evidence: Evidence | None) -> None:
-    authorization = Authorization(
-        id=ids.new("aut"),
-        agreement_id=change.agreement.id,
-        state_hash="",
-        status="requested",
-        next_try_at=change.now,
-        created_at=change.now,
-    )
-    renew_state(vault, authorization)
-    change.session.add(authorization)
+    authorization = page_wanted(change, vault)
     await consents.ask(change, vault, How.PROVIDER_PAGE, authorization, evidence)
     if first_payments.needed(change.agreement):
         await first_payments.with_consent(change, authorization)
@@ -112,6 +103,22 @@ async def _begin(change: Change, vault: Vault, credential: Credential, evidence:
     consent = await consents.ask(change, vault, How.REUSED_CREDENTIAL, None, evidence)
     consent.given_at, consent.credential_id = change.now, credential.id
     await lifecycle.activate(change, credential)
+
+
+def page_wanted(change: Change, vault: Vault, card_change_id: str | None = None) -> Authorization:
+    """Writes down that the provider is to be asked for the page on which the customer agrees, or gives another card."""
+    authorization = Authorization(
+        id=ids.new("aut"),
+        agreement_id=change.agreement.id,
+        card_change_id=card_change_id,
+        state_hash="",
+        status="requested",
+        next_try_at=change.now,
+        created_at=change.now,
+    )
+    renew_state(vault, authorization)
+    change.session.add(authorization)
+    return authorization
 
 
 def renew_state(vault: Vault, authorization: Authorization) -> str:
