@@ -13,13 +13,12 @@ from agreements.attempts import ChargeAnswer, Finding
 from agreements.collection import Aftermath
 from agreements.declines import Decline, DeclineCategory
 from agreements.guarantees import Traits
-from agreements.refunds import RefundKind, RefundStatus
 from agreements.retries import Action, Case
 from agreements.status import ChargePurpose, ChargeStatus, Stop
-from store import attempts, budgets, card_changes, cycles, ids, lifecycle
+from store import attempts, budgets, card_changes, cycles, lifecycle, refunds
 from store.card_changes import Links
 from store.changes import Change
-from store.tables import Attempt, Charge, Credential, Refund
+from store.tables import Attempt, Charge, Credential
 
 _FAILURES = (Finding.FAIL, Finding.CANCEL)
 
@@ -40,7 +39,7 @@ async def record(change: Change, attempt: Attempt, answer: ChargeAnswer, traits:
     if finding in (Finding.NOTHING, Finding.LOOK_AGAIN):
         return
     if finding is Finding.REVERSE:
-        _send_back(change, charge, attempt)
+        refunds.send_back(change, attempt, _why(charge))
     elif finding in _FAILURES and charge.paid_at is None:
         await _declined(change, charge, attempt, made, links)
     await lifecycle.complete_if_finished(change)
@@ -54,25 +53,6 @@ async def conclude(change: Change, charge: Charge, aftermath: Aftermath, reason:
         await lifecycle.revoke(change, initiator="merchant", reason=reason)
     elif aftermath is Aftermath.CARRY:
         await cycles.carry(change, charge)
-
-
-def _send_back(change: Change, charge: Charge, attempt: Attempt) -> None:
-    change.session.add(
-        Refund(
-            id=ids.new("rfd"),
-            agreement_id=charge.agreement_id,
-            charge_id=charge.id,
-            attempt_id=attempt.id,
-            kind=RefundKind.CANCEL,
-            request_id=f"{attempt.gateway_request_id}-r1",
-            status=RefundStatus.PENDING,
-            currency=attempt.currency,
-            amount=attempt.amount,
-            reason=_why(charge),
-            next_try_at=change.now,
-            created_at=change.now,
-        )
-    )
 
 
 def _why(charge: Charge) -> str:

@@ -103,6 +103,12 @@ async def told_of(
     return (await session.exec(on_its_way.order_by(Refund.id).limit(1))).first()
 
 
+def send_back(change: Change, attempt: Attempt, reason: str) -> Refund:
+    """Writes down that a debit goes back which must not be kept; its agreement's workflow sees to it."""
+    request_id = f"{attempt.gateway_request_id}-r1"
+    return _write(change, attempt, RefundKind.CANCEL, attempt.money, reason, RefundOrigin.ENGINE, request_id)
+
+
 def made_at_provider(
     change: Change, attempt: Attempt, kind: RefundKind, request_id: str | None, amount: Money
 ) -> Refund:
@@ -110,24 +116,8 @@ def made_at_provider(
 
     A cancel has no request id there, so it gets one of ours.
     """
-    id_ = ids.new("rfd")
-    refund = Refund(
-        id=id_,
-        agreement_id=attempt.agreement_id,
-        charge_id=attempt.charge_id,
-        attempt_id=attempt.id,
-        origin=RefundOrigin.PROVIDER,
-        kind=kind,
-        request_id=request_id or id_,
-        status=RefundStatus.PENDING,
-        currency=amount.currency,
-        amount=amount.value,
-        in_doubt=True,
-        sent_at=change.now,
-        next_try_at=change.now,
-        created_at=change.now,
-    )
-    change.session.add(refund)
+    refund = _write(change, attempt, kind, amount, None, RefundOrigin.PROVIDER, request_id)
+    refund.in_doubt, refund.sent_at = True, change.now
     return refund
 
 
@@ -189,22 +179,31 @@ async def mark_started(database: Database, refund_id: str) -> None:
         await session.exec(update(Refund).where(col(Refund.id) == refund_id).values(started=True))
 
 
-def _write(change: Change, attempt: Attempt, kind: RefundKind, amount: Money, reason: str | None) -> Refund:
+def _write(
+    change: Change,
+    attempt: Attempt,
+    kind: RefundKind,
+    amount: Money,
+    reason: str | None,
+    origin: RefundOrigin = RefundOrigin.MERCHANT,
+    request_id: str | None = None,
+) -> Refund:
+    """A refund that is due. A merchant's has a workflow of its own, which is still to be started."""
     id_ = ids.new("rfd")
     refund = Refund(
         id=id_,
         agreement_id=attempt.agreement_id,
         charge_id=attempt.charge_id,
         attempt_id=attempt.id,
-        origin=RefundOrigin.MERCHANT,
+        origin=origin,
         kind=kind,
-        request_id=id_,
+        request_id=request_id or id_,
         status=RefundStatus.PENDING,
         currency=amount.currency,
         amount=amount.value,
         reason=reason,
         next_try_at=change.now,
-        started=False,
+        started=origin is not RefundOrigin.MERCHANT,
         created_at=change.now,
     )
     change.session.add(refund)
