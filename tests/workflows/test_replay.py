@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ async def test_every_history_of_this_session_replays(house: House, shop: Shop) -
     await shop.advance(clock, "2027-05-01T00:00:00Z")
     assert (await shop.read(agreement))["status"] == "completed"
     kinds = ", ".join(f"'{kind.__name__}'" for kind in WORKFLOWS)
-    histories = house.temporal.list_workflows(f"WorkflowType IN ({kinds})").map_histories()
+    histories = begun(house.temporal.list_workflows(f"WorkflowType IN ({kinds})").map_histories())
     replayed = await replayer(house.temporal.data_converter).replay_workflows(histories, raise_on_replay_failure=False)
     assert {run: repr(failure) for run, failure in replayed.replay_failures.items()} == {}
+
+
+async def begun(histories: AsyncIterator[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:
+    """Those a worker has seen: of a run that waits for its first worker, the replayer waits for the first task, too."""
+    async for history in histories:
+        if any(event.HasField("workflow_task_started_event_attributes") for event in history.events):
+            yield history
