@@ -29,7 +29,7 @@ from activities.credentials import Credentials
 from activities.declarations import Declarations
 from activities.deliveries import Deliveries
 from activities.endings import Endings
-from activities.liveness import Heartbeats
+from activities.liveness import BEAT, Heartbeats
 from activities.measured import measured
 from activities.news import ProviderNews
 from activities.on_file import CredentialChecks
@@ -173,6 +173,7 @@ def _worker(
         activity_task_poller_behavior=_POLLERS,
         tuner=tuner,
         interceptors=[Heartbeats(), LogContext()],
+        max_heartbeat_throttle_interval=BEAT,
         graceful_shutdown_timeout=_FINISH_WITHIN,
         deployment_config=deployments.config(parts.settings.deployment, parts.settings.build_id),
         **of_workflows,
