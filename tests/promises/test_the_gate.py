@@ -126,7 +126,7 @@ async def test_a_debit_in_process_is_canceled_on_revocation(shop: Shop) -> None:
 
 
 async def test_a_debit_that_succeeds_after_the_revocation_is_given_back(shop: Shop) -> None:
-    """The revocation commits while the debit is on the wire; the debit succeeds."""
+    """The revocation commits while the debit's answer is on the wire: the provider took the money first."""
     clock = await shop.clock(START)
     agreement = await shop.agree(clock)
     at = await unwatched(shop.house, clock, DUE)
@@ -135,7 +135,7 @@ async def test_a_debit_that_succeeds_after_the_revocation_is_given_back(shop: Sh
         async def revoked() -> None:
             await command(shop, agreement, "revoke")
 
-        hand.gateway.before = revoked
+        hand.gateway.after = revoked
         await hand.charge(await charge_step(shop.house, agreement, at))
     await shop.advance(clock, "2027-01-31T03:00:00Z")
     await workflow_closed(shop, agreement)
