@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,7 +43,7 @@ class RefundScenario:
 
     async def play(self, clock: WorkflowClock, **worker_options: int) -> Handle:
         """Plays it to its end on workers of its own; every call must come, and none beside them."""
-        coming = list(self.calls)
+        coming, moved = list(self.calls), asyncio.Event()
 
         @activity.defn(name=REFUND)
         async def call(given: RefundInput) -> RefundStanding:
@@ -51,6 +52,7 @@ class RefundScenario:
 
         @activity.defn(name=REFUND_NEWS)
         async def settle(given: RefundNewsInput) -> RefundStanding:
+            await moved.wait()  # a message that is repeated finds the refund still there
             assert self.after_news is not None
             return self.after_news
 
@@ -62,6 +64,7 @@ class RefundScenario:
             start = RefundStart(refund=self.first, news=list(self.news))
             handle: Handle = await clock.client.start_workflow(RefundWorkflow.run, start, id=id_, task_queue=queue)
             await self.moves(clock, handle)
+            moved.set()
             assert await handle.result() is self.end
         assert coming == []
         return handle

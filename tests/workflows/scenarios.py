@@ -109,12 +109,15 @@ def authorization() -> Scenario:
     now = datetime.now(UTC)
     first = standing(now, status=AgreementStatus.PENDING_AUTHORIZATION, authorize_at=now)
     waiting = changed(first, authorize_at=None, authorization_expires_at=now + DAY)
-    active = changed(waiting, status=AgreementStatus.ACTIVE, authorization_expires_at=None, charges=(due(1, now),))
+    active = changed(
+        waiting, status=AgreementStatus.ACTIVE, authorization_expires_at=None, charges=(due(1, now + DAY),)
+    )
 
     async def come_back(clock: WorkflowClock, handle: Handle, _: Standing) -> None:
         await clock.advance(handle, timedelta(minutes=5))
         for _way in range(2):  # by redirect and by notification
             await handle.signal(AgreementWorkflow.provider_news, "ntf_1")
+        await clock.advance(handle, DAY)
 
     steps = [(StepKind.AUTHORIZE, waiting), (StepKind.CHARGE, closed(active))]
     return Scenario(first, steps, come_back, after_news=active)

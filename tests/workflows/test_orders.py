@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from temporalio.common import RawValue
 from activities.contract import Obeyed, OrderInput, OrderKind
 from agreements.standing import Standing
 from agreements.status import AgreementStatus
+from tests.promises.support import until
 from tests.support.clock import WorkflowClock
 from tests.workflows.support import Script, closed, due, running, standing
 from workflows.messages import AgreementStart
@@ -62,12 +64,17 @@ def heard(script: Script) -> list[tuple[OrderKind, str, str | None]]:
     return [(order.kind, order.initiator, order.reason) for order in script.orders]
 
 
+async def obeyed(script: Script, orders: int) -> bool:
+    return len(script.orders) == orders
+
+
 async def test_an_order_is_carried_out_with_what_its_payload_says(clock: WorkflowClock) -> None:
     first, script = waiting()
     script.obeyed = Obeyed(standing=first.model_copy(update={"version": 2}))
     async with running(clock.client, script, AgreementStart(standing=first)) as agreement:
         await agreement.signal("request_card_change", {"initiator": "customer", "reason": "asked by phone"})
         await agreement.signal("request_card_change")
+        await until(partial(obeyed, script, 2))
         script.obeyed = Obeyed(standing=closed(first))
         await agreement.signal("revoke", sent(b'{"reason": "fraud"}'))
         assert await agreement.result() is AgreementStatus.COMPLETED
