@@ -155,7 +155,8 @@ def _spike(figures: Figures) -> str:
     due = spike["large"]["count"] + spike["small"]["count"]
     kept = "never exceeded" if spike["most"] <= spike["limit"] else "**exceeded**"
     rows = [
-        ("due at one instant", f"{due:,}"),
+        ("due at one instant", f"{spike['large']['count']:,}"),
+        (f"due {spike['behind']:.0f} s later", f"{spike['small']['count']:,} of the small merchant"),
         ("limit of the provider", f"{spike['limit']} calls in any one second"),
         ("so its queue hands out", f"{spike['handed_out']} tasks a second"),
         ("most debits in any one second", f"{spike['most']} ({kept})"),
@@ -259,7 +260,7 @@ def _spike_plot(figures: Figures) -> str:
     spike = figures["spikes"][0]
     due = spike["large"]["count"] + spike["small"]["count"]
     series = {"debits": _share(spike["curve"]), "the queue's rate": [(0.0, 0.0), (due / spike["handed_out"], 100.0)]}
-    return svg.curves(f"{due} debits due at one instant", series, "s", "% of the debits")
+    return svg.curves(f"{due} debits of a due day", series, "s", "% of the debits")
 
 
 def _share(curve: list[float]) -> list[tuple[float, float]]:

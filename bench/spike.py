@@ -1,7 +1,7 @@
 """The first of the month: many agreements due at one instant, against a provider that takes so many calls a second.
 
-A small merchant's agreements are due at the same instant as a large one's. Once they carry the small merchant's own
-fairness key, and once, to show what it is worth, the large one's.
+A small merchant's agreements fall due when a quarter of a large one's have been collected and the others wait. Once
+they carry the small merchant's own fairness key, and once, to show what it is worth, the large one's.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import statistics
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agreements.rates import Rate
@@ -21,6 +21,8 @@ from gateways.connectors import calls_per_charge
 from workflows import rates
 
 GATEWAY = "antom"
+_COLLECTED = 0.25
+"""Of the large merchant's, at the provider's rate, when the small one's fall due."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class Delays:
 class Spike:
     """`limit` is how many calls the provider takes in any one second, `handed_out` how many tasks a second its queue
     gives away so that this holds, `most` the most debits that reached it in any one second; `seconds` until the last
-    of them had. `keyed`: the small merchant had a fairness key of its own.
+    of them had. `behind`: how much later the small merchant's were due, in seconds. `keyed`: it had a fairness key of
+    its own.
     """
 
     limit: int
     handed_out: float
     most: int
     seconds: float
+    behind: float
     keyed: bool
     large: Delays
     small: Delays
@@ -63,9 +67,10 @@ async def spike(world: World, name: str, sizes: tuple[int, int], limit: int, own
     Raises WrongCount, TooLate, TooSlow.
     """
     handed_out = Rate(limit).tasks_per_second(calls_per_charge()[GATEWAY])
+    behind = timedelta(seconds=round(_COLLECTED * sizes[0] / handed_out, 1))
     async with _limited(world, handed_out):
         large, small = await world.gathered(
-            (f"{name}large", sizes[0], owners[0]), (f"{name}small", sizes[1], owners[1])
+            (f"{name}large", sizes[0], owners[0]), (f"{name}small", sizes[1], owners[1]), apart=behind
         )
         await until(large.due_at)
         await reached(lambda: herd.settled(world.database, large.ids + small.ids), sum(sizes), "debits")
@@ -77,9 +82,10 @@ async def spike(world: World, name: str, sizes: tuple[int, int], limit: int, own
         handed_out=round(handed_out, 2),
         most=provider.most_in_one_second(times),
         seconds=round((max(times) - due).total_seconds(), 2),
+        behind=behind.total_seconds(),
         keyed=owners[0] != owners[1],
-        large=Delays.of(due, of_large),
-        small=Delays.of(due, of_small),
+        large=Delays.of(large.due_at, of_large),
+        small=Delays.of(small.due_at, of_small),
         curve=collecting.curve(due, times),
     )
 

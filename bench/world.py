@@ -55,13 +55,13 @@ class World:
     settle: float = 3.0
     """Seconds from the last start to the due instant: until then every workflow has come to rest."""
 
-    async def gathered(self, *wanted: tuple[str, int, str | None]) -> list[Herd]:
-        """Herds of these names, sizes and owners (None: the owner of `like`), due at one instant and not before all of
-        them rest. Raises TooLate.
+    async def gathered(self, *wanted: tuple[str, int, str | None], apart: timedelta = timedelta(0)) -> list[Herd]:
+        """Herds of these names, sizes and owners (None: the owner of `like`), each due at one instant, so much later
+        than the one before it, and none before all of them rest. Raises TooLate.
         """
         count = sum(size for _, size, _ in wanted)
         due = self._in(count / self.engine_rate + count / _RESTS)
-        herds = [Herd(name, size, due) for name, size, _ in wanted]
+        herds = [Herd(name, size, due + n * apart) for n, (name, size, _) in enumerate(wanted)]
         for each, (_, _, owner) in zip(herds, wanted, strict=True):
             await herd.gather(self.database, self.like, each, owner)
         began = monotonic()
