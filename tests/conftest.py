@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 from cryptography.fernet import Fernet
 from hypothesis import settings
 from playwright.async_api import Browser, Page
@@ -31,6 +33,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Colours that somebody's environment asks for would stand between the words that tests look for.
 os.environ.pop("FORCE_COLOR", None)
+
+# A command that a test runs in this process takes sys.stdout for itself, and what the house logs meanwhile would stand
+# among its words.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 # As in production, what Temporal stores is sealed; the processes that tests start inherit it.
 os.environ.setdefault("AUTODEBIT_PAYLOAD_KEYS", Fernet.generate_key().decode())

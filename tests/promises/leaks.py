@@ -97,7 +97,7 @@ def captured_logs(environment: str = "production") -> Iterator[io.StringIO]:
     """What our processes write while the block runs, by their own set-up of logs."""
     stream = io.StringIO()
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, level, before = root.handlers[:], root.level, structlog.get_config()
     root.handlers.clear()  # else the set-up would close those of pytest
     try:
         logs.set_up(environment, stream)
@@ -105,4 +105,4 @@ def captured_logs(environment: str = "production") -> Iterator[io.StringIO]:
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)
-        structlog.reset_defaults()
+        structlog.configure(**before)

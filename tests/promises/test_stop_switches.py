@@ -25,7 +25,6 @@ from store import stops
 from store.changes import change
 from store.tables import Agreement, StopSwitch, TrailEntry
 from store.tables.stops import Scope
-from tests.promises.leaks import captured_logs
 from tests.promises.support import (
     START,
     agreement_row,
@@ -260,6 +259,5 @@ async def said(shop: Shop, *words: str) -> tuple[int, str]:
         "AUTODEBIT_PUBLIC_URL": settings.public_url,
         "AUTODEBIT_ENVIRONMENT": "dev",
     }
-    with captured_logs():  # what the house says meanwhile would stand among the command's own words
-        result = await asyncio.to_thread(CliRunner().invoke, command_line, words, env=environment)
+    result = await asyncio.to_thread(CliRunner().invoke, command_line, words, env=environment)
     return result.exit_code, result.stdout
